@@ -1,0 +1,1 @@
+from nmes_wave.spec import *  # temporary

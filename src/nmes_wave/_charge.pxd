@@ -1,0 +1,439 @@
+# cython: language_level=3
+"""The running charge of one event, and its codes.
+
+Pure functions of the event and a frame range: no state, no allocation, no
+Python. The mathematics is in the documentation (*Waveform mathematics*): with
+C(t) the ideal running charge in code-frames,
+
+    Q(j) = trunc(C at frame boundary j),    code(j) = Q(j + 1) - Q(j),
+
+with Q = 0 before the event and, for a balanced one, exactly 0 at its end.
+
+Rectangular phases and custom shapes are evaluated in double-double arithmetic
+(`Wide`, about 106 bits): a float64 product is one code off now and then at 32
+bits, and a flat top must be flat. The other phase shapes are written as what
+they lack from a full-level phase, which never falls: so no code exceeds the
+level, whatever the rounding.
+"""
+
+from libc.math cimport M_PI, ceil, cos, expm1, floor, fma, sin
+from libc.stdint cimport int32_t, int64_t
+
+cdef enum:
+    ANCHOR = 64           # a carrier's sine is computed anew every 64 frames
+
+cdef enum EventKind:
+    RECTANGULAR_PULSE
+    SHAPED_PULSE
+    SINE_BURST
+    SQUARE_BURST
+    TRIANGULAR_BURST
+    CUSTOM_PULSE
+
+cdef enum PhaseShape:
+    RECTANGULAR
+    HALF_SINE
+    TRIANGULAR
+    EXPONENTIAL_RISE
+    EXPONENTIAL_DECAY
+
+
+ctypedef struct Wide:
+    # An unevaluated sum of two float64.
+    double hi
+    double lo
+
+
+ctypedef struct Segment:
+    # A straight piece of a custom shape, in frames from the event's onset.
+    Wide start
+    Wide area             # signed area up to `start`
+    Wide level
+    Wide half_slope
+
+
+ctypedef struct Shape:
+    # What all events of a stage share. Lengths in frames.
+    EventKind kind
+    int polarity
+    bint balanced
+    bint snap
+    PhaseShape first
+    PhaseShape second
+    double mean           # of the first phase's shape
+    double second_mean
+    double recovery_ratio
+    double width_us
+    double frames_per_us_1e6   # the sample rate: frames = us * rate / 1e6
+    Wide width
+    Wide gap
+    int64_t cycles
+    double carrier        # cycles per frame
+    Wide half_cycle
+    Wide length           # of a burst or custom shape
+    int n_segments
+    Segment* segments
+    double cosine[ANCHOR]
+    double sine[ANCHOR]
+
+
+ctypedef struct Event:
+    # One event, placed on the frame grid; j counts frames from `first`.
+    const Shape* shape
+    int64_t first         # the frame that holds the onset
+    int64_t n             # frames touched
+    double offset         # onset - first, 0 <= offset < 1
+    int64_t level         # codes, never negative
+    int sign
+    # pulses only
+    Wide width            # of the first phase
+    int64_t turn          # the frame in which the recovery phase begins ...
+    Wide turn_offset      # ... and where in it
+    Wide second_width
+    int64_t charge        # truncated charge of the first phase
+    int64_t lead          # ceil(level * offset)
+    int64_t rest          # rectangular, ratio 1: trunc of the charge at `turn`
+    double slope_num      # recovery level = level * slope_num / slope_den
+    double slope_den
+
+
+# -- double-double ------------------------------------------------------------
+
+cdef inline Wide wide_sum(double a, double b) noexcept nogil:
+    cdef Wide s
+    s.hi = a + b
+    cdef double bb = s.hi - a
+    s.lo = (a - (s.hi - bb)) + (b - bb)
+    return s
+
+cdef inline Wide wide_add(Wide a, Wide b) noexcept nogil:
+    cdef Wide s = wide_sum(a.hi, b.hi)
+    cdef Wide t = wide_sum(a.lo, b.lo)
+    s.lo += t.hi
+    s = wide_sum(s.hi, s.lo)
+    s.lo += t.lo
+    return wide_sum(s.hi, s.lo)
+
+cdef inline Wide wide_times(Wide a, double b) noexcept nogil:
+    cdef double p = a.hi * b
+    return wide_sum(p, fma(a.hi, b, -p) + a.lo * b)
+
+cdef inline Wide wide_mul(Wide a, Wide b) noexcept nogil:
+    cdef double p = a.hi * b.hi
+    return wide_sum(p, fma(a.hi, b.hi, -p) + (a.hi * b.lo + a.lo * b.hi))
+
+cdef inline Wide wide_of(double a) noexcept nogil:
+    cdef Wide s
+    s.hi = a
+    s.lo = 0.0
+    return s
+
+cdef inline double wide_floor(Wide a) noexcept nogil:
+    cdef double f = floor(a.hi)
+    if f == a.hi and a.lo < 0:
+        f -= 1
+    return f
+
+cdef inline double wide_ceil(Wide a) noexcept nogil:
+    cdef double c = ceil(a.hi)
+    if c == a.hi and a.lo > 0:
+        c += 1
+    return c
+
+cdef inline Wide frames_of_us(double us, double rate) noexcept nogil:
+    # us * rate / 1e6, to the last bit of both halves
+    cdef double p = us * rate
+    cdef double q = p / 1e6
+    cdef double r = fma(-q, 1e6, p) + fma(us, rate, -p)
+    return wide_sum(q, r / 1e6)
+
+cdef inline int64_t floor_quotient(Wide n, double d) noexcept nogil:
+    # floor(n / d) for n >= 0, d > 0
+    cdef double q = floor(n.hi / d)
+    cdef double p = q * d
+    cdef double r = ((n.hi - p) - fma(q, d, -p)) + n.lo
+    if r < 0:
+        q -= 1
+    elif r >= d:
+        q += 1
+    return <int64_t>q
+
+
+# -- phase shapes -------------------------------------------------------------
+
+cdef inline double shape_area(PhaseShape shape, double u) noexcept nogil:
+    """Integral of a phase shape from 0 to u, 0 <= u <= 1."""
+    cdef double e5 = 147.4131591025766          # e^5 - 1
+    if shape == RECTANGULAR:
+        return u
+    if shape == HALF_SINE:
+        return (1.0 - cos(M_PI * u)) / M_PI
+    if shape == TRIANGULAR:
+        return u * u if u <= 0.5 else 0.5 - (1.0 - u) * (1.0 - u)
+    if shape == EXPONENTIAL_RISE:
+        return (expm1(5.0 * u) / 5.0 - u) / e5
+    # the rise mirrored in time
+    return ((e5 - expm1(5.0 * (1.0 - u))) / 5.0 - u) / e5
+
+
+# -- placing an event ---------------------------------------------------------
+
+cdef inline void place_event(
+    Event* ev, const Shape* shape, double onset, int64_t level, int sign, double width_us
+) noexcept nogil:
+    """Fill `ev` for an onset in frames; `width_us` is that of a pulse's first phase."""
+    cdef double first = floor(onset)
+    ev.shape = shape
+    ev.first = <int64_t>first
+    ev.offset = onset - first
+    ev.level = level
+    ev.sign = sign * shape.polarity
+    if shape.kind == RECTANGULAR_PULSE or shape.kind == SHAPED_PULSE:
+        place_pulse(ev, width_us)
+    else:
+        ev.n = <int64_t>wide_ceil(wide_add(wide_of(ev.offset), shape.length))
+
+
+cdef inline void place_pulse(Event* ev, double width_us) noexcept nogil:
+    cdef const Shape* shape = ev.shape
+    cdef Wide width = shape.width
+    cdef Wide gap = shape.gap
+    cdef Wide own, end
+    cdef double boundary
+    if width_us != shape.width_us:
+        width = frames_of_us(width_us, shape.frames_per_us_1e6)
+    cdef Wide second = wide_times(width, shape.recovery_ratio)
+    ev.slope_num = 1.0
+    ev.slope_den = shape.recovery_ratio
+    if shape.snap:
+        width = snapped(width)
+        second = snapped(second)
+        gap = wide_of(wide_floor(wide_add(gap, wide_of(0.5))))
+        ev.slope_num = width.hi
+        ev.slope_den = second.hi
+        if ev.slope_num == ev.slope_den:
+            ev.slope_num = 1.0
+            ev.slope_den = 1.0
+    ev.width = width
+    ev.second_width = second
+    cdef double level = <double>ev.level
+    ev.lead = <int64_t>wide_ceil(wide_times(wide_of(ev.offset), level))
+    end = wide_add(wide_of(ev.offset), width)
+    # The phases must not meet inside a frame: they would cancel there.
+    boundary = wide_ceil(end)
+    if shape.first == RECTANGULAR:
+        ev.charge = <int64_t>wide_floor(wide_times(width, level))
+    else:
+        ev.charge = <int64_t>(level * (width.hi * shape.mean))
+    if not shape.balanced:
+        ev.n = <int64_t>boundary
+        ev.turn = ev.n
+        return
+    own = wide_add(end, gap)
+    ev.turn = <int64_t>boundary
+    ev.turn_offset = wide_of(0.0)
+    if own.hi > boundary or (own.hi == boundary and own.lo > 0):
+        boundary = wide_floor(own)
+        ev.turn = <int64_t>boundary
+        ev.turn_offset = wide_add(own, wide_of(-boundary))
+    own = wide_add(second, ev.turn_offset)
+    ev.n = ev.turn + <int64_t>wide_ceil(own)
+    if shape.kind == RECTANGULAR_PULSE and ev.slope_den == 1.0:
+        ev.rest = <int64_t>wide_floor(wide_times(own, level))
+
+
+cdef inline Wide snapped(Wide width) noexcept nogil:
+    cdef double n = wide_floor(wide_add(width, wide_of(0.5)))
+    return wide_of(n if n >= 1.0 else 1.0)
+
+
+# -- running charge at frame boundary j, 0 < j < n ----------------------------
+
+cdef inline int64_t rectangular_charge(const Event* ev, int64_t j) noexcept nogil:
+    cdef int64_t q, m
+    cdef Wide left
+    if j <= ev.turn:
+        q = j * ev.level - ev.lead
+        return q if q < ev.charge else ev.charge
+    m = j - ev.turn
+    if ev.slope_den == 1.0:
+        q = ev.rest - m * ev.level
+    else:
+        left = wide_add(ev.second_width, ev.turn_offset)
+        left = wide_add(left, wide_of(-<double>m))
+        if left.hi <= 0:
+            return 0
+        left = wide_times(left, <double>ev.level * ev.slope_num)
+        q = floor_quotient(left, ev.slope_den)
+    if q < 0:
+        return 0
+    return q if q < ev.charge else ev.charge
+
+
+cdef inline int64_t shaped_charge(const Event* ev, int64_t j) noexcept nogil:
+    cdef const Shape* shape = ev.shape
+    cdef double level = <double>ev.level
+    cdef double u, lacking, recovery_level
+    cdef int64_t q, m
+    if j <= ev.turn:
+        u = (j - ev.offset) / ev.width.hi
+        if u >= 1.0:
+            return ev.charge
+        lacking = ev.offset
+        if shape.first != RECTANGULAR:
+            lacking += ev.width.hi * (u - shape_area(shape.first, u))
+        q = j * ev.level - <int64_t>ceil(level * lacking)
+    else:
+        m = j - ev.turn
+        u = (m - ev.turn_offset.hi) / ev.second_width.hi
+        if u > 1.0:
+            u = 1.0
+        recovery_level = shape.mean * ev.width.hi / (
+            shape.second_mean * ev.second_width.hi
+        )
+        lacking = m - recovery_level * ev.second_width.hi * shape_area(shape.second, u)
+        q = <int64_t>floor(
+            level * (ev.width.hi * shape.mean) + level * lacking
+        ) - m * ev.level
+    if q < 0:
+        return 0
+    return q if q < ev.charge else ev.charge
+
+
+cdef inline int64_t square_charge(const Event* ev, int64_t j) noexcept nogil:
+    cdef Wide t = wide_sum(<double>j, -ev.offset)
+    cdef Wide half = ev.shape.half_cycle
+    cdef double m = floor(t.hi / half.hi)
+    cdef Wide part = wide_add(t, wide_times(half, -m))
+    if part.hi < 0:
+        m -= 1
+        part = wide_add(part, half)
+    elif part.hi > half.hi or (part.hi == half.hi and part.lo >= half.lo):
+        m += 1
+        part = wide_add(part, wide_times(half, -1.0))
+    if <int64_t>m & 1:
+        part = wide_add(half, wide_times(part, -1.0))
+    return <int64_t>wide_floor(wide_times(part, <double>ev.level))
+
+
+cdef inline int64_t triangular_charge(const Event* ev, int64_t j) noexcept nogil:
+    cdef double turn = (j - ev.offset) * ev.shape.carrier
+    cdef double p = turn - floor(turn)
+    cdef double area
+    if p <= 0.25:
+        area = 2.0 * p * p
+    elif p <= 0.75:
+        area = 2.0 * p - 2.0 * p * p - 0.25
+    else:
+        area = 2.0 * (1.0 - p) * (1.0 - p)
+    return <int64_t>(<double>ev.level / ev.shape.carrier * area)
+
+
+cdef inline int64_t custom_charge(const Event* ev, int64_t j) noexcept nogil:
+    cdef const Shape* shape = ev.shape
+    cdef Wide t = wide_sum(<double>j, -ev.offset)
+    cdef Wide x, area
+    cdef int low = 0, high = shape.n_segments - 1, middle
+    while low < high:
+        middle = (low + high + 1) >> 1
+        if shape.segments[middle].start.hi <= t.hi:
+            low = middle
+        else:
+            high = middle - 1
+    cdef const Segment* piece = &shape.segments[low]
+    x = wide_add(t, wide_times(piece.start, -1.0))
+    area = wide_add(piece.level, wide_mul(piece.half_slope, x))
+    area = wide_times(wide_add(piece.area, wide_mul(area, x)), <double>ev.level)
+    if area.hi < 0:
+        return <int64_t>wide_ceil(area)
+    return <int64_t>wide_floor(area)
+
+
+cdef inline int64_t charge_at(const Event* ev, int64_t j) noexcept nogil:
+    """Q at boundary j; not for a sine, which `sine_codes` computes in blocks."""
+    cdef EventKind kind = ev.shape.kind
+    if j <= 0:
+        return 0
+    if j >= ev.n:
+        return 0 if ev.shape.balanced else end_charge(ev)
+    if kind == RECTANGULAR_PULSE:
+        return rectangular_charge(ev, j)
+    if kind == SHAPED_PULSE:
+        return shaped_charge(ev, j)
+    if kind == SQUARE_BURST:
+        return square_charge(ev, j)
+    if kind == TRIANGULAR_BURST:
+        return triangular_charge(ev, j)
+    return custom_charge(ev, j)
+
+
+cdef inline int64_t end_charge(const Event* ev) noexcept nogil:
+    """What a monophasic event leaves, before its sign."""
+    cdef Wide area
+    if ev.shape.balanced:
+        return 0
+    if ev.shape.kind != CUSTOM_PULSE:
+        return ev.charge
+    area = ev.shape.segments[ev.shape.n_segments].area
+    area = wide_times(area, <double>ev.level)
+    return <int64_t>(wide_ceil(area) if area.hi < 0 else wide_floor(area))
+
+
+# -- codes --------------------------------------------------------------------
+
+cdef inline void event_codes(
+    const Event* ev, int64_t start, int64_t stop, int32_t* out
+) noexcept nogil:
+    """Write the codes of the event's frames [start, stop), counted from its first."""
+    cdef int64_t j, before, q
+    if ev.shape.kind == SINE_BURST:
+        sine_codes(ev, start, stop, out)
+        return
+    before = charge_at(ev, start)
+    if ev.shape.kind == RECTANGULAR_PULSE:
+        # the same as below, without choosing the kind for each frame
+        for j in range(start, stop):
+            if j + 1 < ev.n:
+                q = rectangular_charge(ev, j + 1)
+            else:
+                q = 0 if ev.shape.balanced else ev.charge
+            out[j - start] = <int32_t>(ev.sign * (q - before))
+            before = q
+        return
+    for j in range(start, stop):
+        q = charge_at(ev, j + 1)
+        out[j - start] = <int32_t>(ev.sign * (q - before))
+        before = q
+
+
+cdef inline void sine_codes(
+    const Event* ev, int64_t start, int64_t stop, int32_t* out
+) noexcept nogil:
+    # C(t) = L / (2 pi c) (1 - cos(2 pi c t)). The cosine is anchored every
+    # ANCHOR frames counted from the event's own first, so that splitting a
+    # block cannot change it; between anchors it is turned by a table.
+    cdef const Shape* shape = ev.shape
+    cdef double scale = <double>ev.level / (2.0 * M_PI * shape.carrier)
+    cdef double turn, c, s, value
+    cdef int64_t anchor, j, low, high, q, before = 0
+    cdef bint have = start == 0
+    anchor = start & ~<int64_t>(ANCHOR - 1)
+    while anchor <= stop:
+        turn = (anchor - ev.offset) * shape.carrier
+        turn -= floor(turn)
+        c = scale * cos(2.0 * M_PI * turn)
+        s = scale * sin(2.0 * M_PI * turn)
+        low = start if start > anchor else anchor
+        high = stop + 1 if stop + 1 < anchor + ANCHOR else anchor + ANCHOR
+        if low == 0:
+            low = 1
+        for j in range(low, high):
+            value = scale - (
+                c * shape.cosine[j - anchor] - s * shape.sine[j - anchor]
+            )
+            q = <int64_t>value if j < ev.n else 0
+            if have:
+                out[j - 1 - start] = <int32_t>(ev.sign * (q - before))
+            have = True
+            before = q
+        anchor += ANCHOR

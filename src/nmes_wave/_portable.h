@@ -1,0 +1,149 @@
+/* What C11 has and not every supported compiler offers to C: atomics, a
+ * monotonic clock, a thread, denormals off. GCC and Clang use their builtins,
+ * MSVC its intrinsics. */
+#ifndef NMES_WAVE_PORTABLE_H
+#define NMES_WAVE_PORTABLE_H
+
+#include <stdint.h>
+
+#ifdef _MSC_VER
+#include <intrin.h>
+static __inline int64_t nw_load(volatile int64_t *p) {
+    int64_t v = *p;
+    _ReadWriteBarrier();
+    return v;
+}
+static __inline void nw_store(volatile int64_t *p, int64_t v) {
+    _InterlockedExchange64(p, v);
+}
+static __inline int64_t nw_exchange(volatile int64_t *p, int64_t v) {
+    return _InterlockedExchange64(p, v);
+}
+static __inline int64_t nw_compare_exchange(volatile int64_t *p, int64_t from,
+                                            int64_t to) {
+    return _InterlockedCompareExchange64(p, to, from);
+}
+#else
+static inline int64_t nw_load(int64_t *p) {
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+static inline void nw_store(int64_t *p, int64_t v) {
+    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
+static inline int64_t nw_exchange(int64_t *p, int64_t v) {
+    return __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL);
+}
+/* Returns what was there before. */
+static inline int64_t nw_compare_exchange(int64_t *p, int64_t from, int64_t to) {
+    __atomic_compare_exchange_n(p, &from, to, 0, __ATOMIC_ACQ_REL,
+                                __ATOMIC_ACQUIRE);
+    return from;
+}
+#endif
+
+#ifdef _WIN32
+#include <process.h>
+#include <windows.h>
+static int64_t nw_now_ns(void) {
+    LARGE_INTEGER f, t;
+    QueryPerformanceFrequency(&f);
+    QueryPerformanceCounter(&t);
+    return (int64_t)((double)t.QuadPart * 1e9 / (double)f.QuadPart);
+}
+static void nw_sleep_until_ns(int64_t deadline) {
+    int64_t left = deadline - nw_now_ns();
+    if (left > 0) Sleep((DWORD)(left / 1000000 + 1));
+}
+typedef HANDLE nw_thread;
+typedef struct {
+    void (*run)(void *);
+    void *argument;
+} nw_thread_start;
+static unsigned __stdcall nw_thread_main(void *p) {
+    nw_thread_start s = *(nw_thread_start *)p;
+    free(p);
+    s.run(s.argument);
+    return 0;
+}
+static int nw_thread_begin(nw_thread *t, void (*run)(void *), void *argument) {
+    nw_thread_start *s = (nw_thread_start *)malloc(sizeof *s);
+    if (s == NULL) return -1;
+    s->run = run;
+    s->argument = argument;
+    *t = (HANDLE)_beginthreadex(NULL, 0, nw_thread_main, s, 0, NULL);
+    if (*t == 0) {
+        free(s);
+        return -1;
+    }
+    return 0;
+}
+static void nw_thread_join(nw_thread t) {
+    WaitForSingleObject(t, INFINITE);
+    CloseHandle(t);
+}
+#else
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+static inline int64_t nw_now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+static inline void nw_sleep_until_ns(int64_t deadline) {
+    struct timespec t;
+#ifdef __APPLE__
+    int64_t left = deadline - nw_now_ns();
+    if (left <= 0) return;
+    t.tv_sec = (time_t)(left / 1000000000);
+    t.tv_nsec = (long)(left % 1000000000);
+    nanosleep(&t, NULL);
+#else
+    t.tv_sec = (time_t)(deadline / 1000000000);
+    t.tv_nsec = (long)(deadline % 1000000000);
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) {
+    }
+#endif
+}
+typedef pthread_t nw_thread;
+typedef struct {
+    void (*run)(void *);
+    void *argument;
+} nw_thread_start;
+static void *nw_thread_main(void *p) {
+    nw_thread_start s = *(nw_thread_start *)p;
+    free(p);
+    s.run(s.argument);
+    return NULL;
+}
+static inline int nw_thread_begin(nw_thread *t, void (*run)(void *),
+                                  void *argument) {
+    nw_thread_start *s = (nw_thread_start *)malloc(sizeof *s);
+    if (s == NULL) return -1;
+    s->run = run;
+    s->argument = argument;
+    if (pthread_create(t, NULL, nw_thread_main, s) != 0) {
+        free(s);
+        return -1;
+    }
+    return 0;
+}
+static inline void nw_thread_join(nw_thread t) { pthread_join(t, NULL); }
+#endif
+
+#if defined(__SSE2__) || defined(_M_X64)
+#include <xmmintrin.h>
+/* Flush-to-zero and denormals-are-zero on; returns the mode to restore. */
+static inline unsigned nw_denormals_off(void) {
+    unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040);
+    return before;
+}
+static inline void nw_denormals_restore(unsigned before) { _mm_setcsr(before); }
+#else
+static inline unsigned nw_denormals_off(void) { return 0; }
+static inline void nw_denormals_restore(unsigned before) { (void)before; }
+#endif
+
+#endif

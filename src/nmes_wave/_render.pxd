@@ -1,0 +1,179 @@
+# cython: language_level=3
+"""From events to interleaved frames.
+
+A `Voice` is one channel being delivered: its next event and those in flight.
+Offline rendering seeks a voice and runs it; the live engine keeps it running.
+Most frames are silence: a tile is zeroed at memory speed, then its events are
+added while it is in the cache (0.55 instead of 1.2 of the speed of filling
+memory without tiles, in a sketch of 8 channels at int24).
+"""
+
+from libc.stdint cimport int16_t, int32_t, int64_t
+from libc.string cimport memset
+
+from nmes_wave._charge cimport Event, event_codes
+from nmes_wave._timeline cimport (
+    Channel,
+    Cursor,
+    advance,
+    make_event,
+    move_to,
+    seek,
+)
+
+cdef enum SampleFormat:
+    INT16
+    INT32                 # int24 codes too
+    FLOAT32
+
+cdef enum:
+    # Events of a channel never overlap, but the moved recovery phase of one can
+    # reach less than a frame into the next: two at once, three never.
+    MAX_IN_FLIGHT = 3
+    CHUNK = 128           # codes computed at a time
+    TILE_BYTES = 131072   # half of a small core's second-level cache
+
+
+ctypedef struct Voice:
+    Cursor cursor
+    int n_flying
+    Event flying[MAX_IN_FLIGHT]
+
+
+ctypedef struct Plan:
+    int n_channels
+    Channel* channels
+    SampleFormat format
+    int sample_bytes
+    int64_t tile_frames
+
+
+cdef inline void add_event(
+    const Event* ev, int64_t start, int64_t stop, SampleFormat format,
+    void* out, int64_t stride
+) noexcept nogil:
+    """Add the event's codes in frames [start, stop) to a column; `out` is at `start`."""
+    cdef int32_t codes[CHUNK]
+    cdef int64_t a = start - ev.first, b = stop - ev.first, c, i, n
+    cdef int16_t* out16
+    cdef int32_t* out32
+    cdef float* out_float
+    if ev.level == 0:
+        return
+    if b > ev.n:
+        b = ev.n
+    if a < 0:
+        out = <char*>out - a * stride * (2 if format == INT16 else 4)
+        a = 0
+    while a < b:
+        c = b if b - a < CHUNK else a + CHUNK
+        n = c - a
+        event_codes(ev, a, c, codes)
+        if format == INT32:
+            out32 = <int32_t*>out
+            for i in range(n):
+                out32[i * stride] += codes[i]
+            out = out32 + n * stride
+        elif format == FLOAT32:
+            out_float = <float*>out
+            for i in range(n):
+                out_float[i * stride] += <float>codes[i] * <float>1.1920928955078125e-07
+            out = out_float + n * stride
+        else:
+            out16 = <int16_t*>out
+            for i in range(n):
+                out16[i * stride] += <int16_t>codes[i]
+            out = out16 + n * stride
+        a = c
+
+
+cdef inline void seek_voice(
+    const Channel* ch, int index, int64_t frame, Voice* voice
+) noexcept nogil:
+    """Place a voice before `frame`, with the events that began earlier in flight."""
+    cdef Cursor earlier
+    cdef Event ev
+    cdef int64_t ordinal
+    cdef int back
+    seek(ch, index, <double>frame, &voice.cursor)
+    voice.n_flying = 0
+    for back in range(2, 0, -1):
+        ordinal = voice.cursor.ordinal - back
+        if ordinal < 0:
+            continue
+        move_to(ch, index, ordinal, &earlier)
+        make_event(ch, &earlier, 1.0, &ev)
+        if ev.first + ev.n > frame:
+            voice.flying[voice.n_flying] = ev
+            voice.n_flying += 1
+
+
+cdef inline void continue_flying(
+    Voice* voice, int64_t start, int64_t stop, SampleFormat format,
+    void* out, int64_t stride
+) noexcept nogil:
+    cdef int i, kept = 0
+    cdef Event* ev
+    for i in range(voice.n_flying):
+        ev = &voice.flying[i]
+        add_event(ev, start, stop, format, out, stride)
+        if ev.first + ev.n > stop:
+            if kept != i:
+                voice.flying[kept] = ev[0]
+            kept += 1
+    voice.n_flying = kept
+
+
+cdef inline void begin_event(
+    Voice* voice, const Event* ev, int64_t start, int64_t stop, SampleFormat format,
+    void* out, int64_t stride
+) noexcept nogil:
+    """Add an event that begins in [start, stop); `out` is at `start`."""
+    add_event(ev, start, stop, format, out, stride)
+    if ev.first + ev.n > stop and voice.n_flying < MAX_IN_FLIGHT:
+        voice.flying[voice.n_flying] = ev[0]
+        voice.n_flying += 1
+
+
+cdef inline void run_voice(
+    const Channel* ch, int index, Voice* voice, int64_t start, int64_t stop,
+    SampleFormat format, void* out, int64_t stride
+) noexcept nogil:
+    """Add frames [start, stop) of a channel at full intensity."""
+    cdef Event ev
+    if voice.n_flying > 0:
+        continue_flying(voice, start, stop, format, out, stride)
+    while voice.cursor.onset < <double>stop:
+        make_event(ch, &voice.cursor, 1.0, &ev)
+        begin_event(voice, &ev, start, stop, format, out, stride)
+        advance(ch, index, &voice.cursor)
+
+
+cdef inline void seek_voices(const Plan* plan, int64_t frame, Voice* voices) noexcept nogil:
+    cdef int c
+    for c in range(plan.n_channels):
+        seek_voice(&plan.channels[c], c, frame, &voices[c])
+
+
+cdef inline void render(
+    const Plan* plan, Voice* voices, int64_t start, int64_t stop, void* out
+) noexcept nogil:
+    """Fill `out` with frames [start, stop); the voices must stand at `start`."""
+    cdef int c
+    cdef int64_t tile_stop
+    cdef char* tile = <char*>out
+    cdef int64_t frame_bytes = <int64_t>plan.n_channels * plan.sample_bytes
+    while start < stop:
+        tile_stop = start + plan.tile_frames
+        if tile_stop > stop:
+            tile_stop = stop
+        memset(tile, 0, <size_t>((tile_stop - start) * frame_bytes))
+        for c in range(plan.n_channels):
+            # nothing of this channel in the tile: the usual case in short blocks
+            if voices[c].n_flying or voices[c].cursor.onset < <double>tile_stop:
+                run_voice(
+                    &plan.channels[c], c, &voices[c], start, tile_stop,
+                    plan.format, tile + c * plan.sample_bytes, plan.n_channels,
+                )
+        tile += (tile_stop - start) * frame_bytes
+        start = tile_stop

@@ -1,0 +1,246 @@
+"""A protocol compiled for one output: immutable, seekable.
+
+`build_plan` checks the protocol against the limits and the sample grid and
+hands the compiled core numbers in frames. A plan never enumerates its events: a
+day of stimulation compiles as fast as a second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmes_wave._core import CompiledPlan
+from nmes_wave.compiling import channels as compiled_channels
+from nmes_wave.delivery import Delivery, delivery_of
+from nmes_wave.errors import LimitError, SpecError
+from nmes_wave.grid import check_grid
+from nmes_wave.limits import Limits, check
+from nmes_wave.output import Output
+from nmes_wave.spec import StimProtocol
+
+#: One row for each event; see `Plan.pulses`.
+PULSE_DTYPE = np.dtype(
+    [
+        ("frame", np.float64),
+        ("channel", np.int64),
+        ("stage", np.int64),
+        ("on_period", np.int64),
+        ("index", np.int64),
+        ("amplitude_ma", np.float64),
+        ("phase_width_us", np.float64),
+    ]
+)
+
+
+class Plan:
+    """A protocol compiled for one output; made by `build_plan`.
+
+    Attributes
+    ----------
+    n_frames : int
+        Covers every stage to its end and every event whole.
+    n_channels : int
+        Columns of a rendered array.
+    n_pulses : int
+        Events, the members of an N-let apart.
+    duration_s : float
+        `n_frames` in seconds.
+    protocol : StimProtocol
+    output : Output
+    limits : Limits
+        What the plan was built from.
+    """
+
+    def __init__(
+        self, protocol: StimProtocol, output: Output, limits: Limits, core: CompiledPlan
+    ) -> None:
+        self.protocol = protocol
+        self.output = output
+        self.limits = limits
+        self.core = core
+        self.n_channels = len(protocol.channels)
+        self.n_pulses = sum(c.n_pulses for c in protocol.channels)
+        ends = [
+            max(
+                math.ceil(output.frames(channel.exact_end_s)),
+                core.event_span(i, channel.n_pulses - 1)[1],
+            )
+            for i, channel in enumerate(protocol.channels)
+        ]
+        self.n_frames = max(ends)
+        self.duration_s = float(Fraction(self.n_frames) / output.frames(1.0))
+
+    def __repr__(self) -> str:
+        return (
+            f"<Plan {self.protocol.name!r}: {self.n_channels} ch, "
+            f"{self.duration_s:g} s at {self.output.sample_rate_hz:g} Hz, "
+            f"{self.output.dtype}, {self.n_pulses} pulses>"
+        )
+
+    @property
+    def delivery(self) -> Delivery:
+        """What was asked beside what will be delivered, field by field."""
+        return delivery_of(self.protocol, self.output)
+
+    def render(self, start: int = 0, stop: int | None = None) -> NDArray[np.generic]:
+        """Return the frames [start, stop).
+
+        Parameters
+        ----------
+        start, stop
+            Frames, ``0 <= start <= stop``; `stop` None: `n_frames`. Beyond the
+            end there are zeros.
+
+        Returns
+        -------
+        ndarray
+            Shape ``(stop - start, n_channels)``; int16 for ``int16``, int32 for
+            ``int24`` and ``int32``, float32 for ``float32``.
+
+        Raises
+        ------
+        SpecError
+            If the range is not one.
+        """
+        stop = self.n_frames if stop is None else _frame("stop", stop)
+        start = _frame("start", start)
+        if stop < start:
+            raise SpecError("stop", stop, f"must be at least start, {start}")
+        block = np.empty((stop - start, self.n_channels), self.output.numpy_dtype)
+        self.core.render_into(block, start)
+        return block
+
+    def render_into(self, block: NDArray[np.generic], start: int) -> None:
+        """Fill a caller's array with the frames from `start` on, without the GIL.
+
+        Parameters
+        ----------
+        block
+            Writable, C-contiguous, shape ``(frames, n_channels)``, of the
+            output's dtype.
+        start
+            First frame, at least 0.
+
+        Raises
+        ------
+        SpecError
+            If the array does not fit the plan.
+        """
+        if (
+            block.ndim != 2
+            or block.shape[1] != self.n_channels
+            or block.dtype != self.output.numpy_dtype
+            or not block.flags.c_contiguous
+            or not block.flags.writeable
+        ):
+            raise SpecError(
+                "block",
+                f"{block.dtype} of shape {block.shape}",
+                f"must be a writable C-contiguous {self.output.numpy_dtype} array of "
+                f"shape (frames, {self.n_channels})",
+            )
+        if start < 0:
+            raise SpecError("start", start, "must be at least 0")
+        self.core.render_into(block, start)
+
+    def blocks(self, n_frames: int) -> Iterator[NDArray[np.generic]]:
+        """Yield the whole plan in new arrays of `n_frames`, the last one shorter."""
+        size = _frame("n_frames", n_frames)
+        if size == 0:
+            raise SpecError("n_frames", n_frames, "must be at least 1")
+        for start in range(0, self.n_frames, size):
+            yield self.render(start, min(start + size, self.n_frames))
+
+    def to_ma(self, codes: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Return rendered samples, shape ``(frames, n_channels)``, in mA."""
+        return self.output.to_ma(codes)
+
+    def pulses(
+        self, start: float = 0, stop: float | None = None
+    ) -> NDArray[np.void]:
+        """Return one row for each event with its onset in [start, stop).
+
+        Parameters
+        ----------
+        start, stop
+            Frames; `stop` None: all.
+
+        Returns
+        -------
+        ndarray
+            Structured, in the order of onset, with the fields ``frame`` (the
+            float64 onset that the kernel uses), ``channel``, ``stage``,
+            ``on_period`` (of that stage, counting on through the channel's
+            repeats), ``index`` (of the event in its on-period; the members of
+            an N-let share it), ``amplitude_ma`` (after the envelope, never
+            negative) and ``phase_width_us`` (of a burst: half a carrier cycle).
+            Events of amplitude 0 stand here and deliver nothing.
+        """
+        parts = []
+        for c, channel in enumerate(self.protocol.channels):
+            first = self.core.count_before(c, start)
+            last = channel.n_pulses if stop is None else self.core.count_before(c, stop)
+            rows = np.zeros(max(0, last - first), PULSE_DTYPE)
+            columns = {
+                name: np.empty(len(rows), PULSE_DTYPE[name])
+                for name in PULSE_DTYPE.names or ()
+                if name != "channel"
+            }
+            self.core.fill_pulses(c, first, **columns)
+            rows["channel"] = c
+            for name, column in columns.items():
+                rows[name] = column
+            parts.append(rows)
+        rows = np.concatenate(parts)
+        return rows[np.argsort(rows["frame"], kind="stable")]
+
+
+def build_plan(
+    protocol: StimProtocol, output: Output, limits: Limits | None = None
+) -> Plan:
+    """Compile a protocol for an output.
+
+    Parameters
+    ----------
+    protocol, output
+        What to deliver, and on what grid.
+    limits
+        What the protocol must keep; None: the defaults of `Limits`.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    LimitError
+        If a rule fails; it carries the report.
+    SpecError
+        For what the output cannot hold: an amplitude above full scale, a phase
+        shorter than one frame, a monophasic event on an AC-coupled output.
+    """
+    limits = Limits() if limits is None else limits
+    report = check(protocol, limits)
+    if not report.passed:
+        raise LimitError(report)
+    check_grid(protocol, output)
+    core = CompiledPlan(
+        output.sample_rate_hz,
+        output.dtype,
+        output.edges == "snap",
+        compiled_channels(protocol, output),
+    )
+    return Plan(protocol, output, limits, core)
+
+
+def _frame(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise SpecError(name, value, "must be a whole number of frames")
+    if value < 0:
+        raise SpecError(name, value, "must be at least 0")
+    return int(value)
