@@ -464,6 +464,8 @@ cdef class Engine:
         return {
             "state": s.state,
             "fault": s.fault,
+            # asked for, perhaps not yet seen by the delivering thread
+            "tripped": nw_load(&lv.emergency),
             "frame": s.frame,
             "pulses": s.pulses,
             "underruns": s.underruns,

@@ -6,10 +6,10 @@ The begin of an on-period is kept as whole frames plus a fraction, so that days
 of frames leave the fraction its bits.
 """
 
-from libc.math cimport M_PI, ceil, cos, expm1, floor, sqrt
+from libc.math cimport M_PI, cos, expm1, sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from nmes_wave._charge cimport Event, Shape, place_event
+from nmes_wave._charge cimport Event, Shape, floor, place_event
 
 cdef enum EnvelopeShape:
     LINEAR

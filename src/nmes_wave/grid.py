@@ -47,8 +47,8 @@ def _check_event(stage: Stage, output: Output, place: str) -> None:
         raise SpecError(
             f"{place}.balanced",
             False,
-            'is monophasic: an AC-coupled output cannot hold it (coupling="dc" declares '
-            "one that can)",
+            "is monophasic: an AC-coupled output cannot hold it "
+            '(coupling="dc" declares one that can)',
         )
     frame_us = 1e6 / output.sample_rate_hz
     narrowest = 1.0
@@ -70,14 +70,12 @@ def _check_event(stage: Stage, output: Output, place: str) -> None:
         _check_snapped(event, output, place, narrowest)
 
 
-def _check_snapped(
-    event: Pulse, output: Output, place: str, narrowest: float
-) -> None:
-    """Rounded widths must not lift a recovery phase above the first one's peak."""
+def _check_snapped(event: Pulse, output: Output, place: str, narrowest: float) -> None:
+    """Refuse rounded widths that lift a recovery phase above the first one's peak."""
     first_mean = PHASE_MEAN[event.shape]
     second_mean = PHASE_MEAN[event.effective_recovery_shape]
     if first_mean == second_mean:
-        return                     # the second width rounds to no less than the first
+        return  # the second width rounds to no less than the first
     width = frames_of_us(event.phase_width_us * narrowest, output)
     first = float(width) + 0.5
     second = float(width) * event.recovery_ratio - 0.5

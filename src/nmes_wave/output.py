@@ -119,4 +119,3 @@ class Output(Spec):
         if self.dtype == "float32":
             samples = samples / FLOAT32_UNIT
         return samples * self.ma_per_code(samples.shape[-1])
-

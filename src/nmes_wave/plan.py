@@ -160,9 +160,7 @@ class Plan:
         """Return rendered samples, shape ``(frames, n_channels)``, in mA."""
         return self.output.to_ma(codes)
 
-    def pulses(
-        self, start: float = 0, stop: float | None = None
-    ) -> NDArray[np.void]:
+    def pulses(self, start: float = 0, stop: float | None = None) -> NDArray[np.void]:
         """Return one row for each event with its onset in [start, stop).
 
         Parameters

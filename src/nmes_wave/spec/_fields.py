@@ -92,7 +92,9 @@ class Spec:
         """Raise `SpecError` for what no single field can know."""
 
     def _refuse(self, field: str, allowed: str) -> SpecError:
-        return SpecError(f"{type(self).__name__}.{field}", getattr(self, field), allowed)
+        return SpecError(
+            f"{type(self).__name__}.{field}", getattr(self, field), allowed
+        )
 
 
 @cache

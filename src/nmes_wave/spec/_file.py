@@ -124,7 +124,7 @@ def from_dict(cls: type[_S], data: Any, place: str) -> _S:
     known = [*hints, *(["type"] if cls.type_name else [])]
     for key in data:
         if key not in known:
-            raise UnknownKeyError(_join(place, key), data[key], _nearest(key, known))
+            raise UnknownKeyError(_join(place, key), data[key], nearest(key, known))
     values = {}
     for f in dataclasses.fields(cls):
         at = _join(place, f.name)
@@ -178,7 +178,8 @@ def _join(place: str, key: str) -> str:
     return f"{place}.{key}" if place else key
 
 
-def _nearest(key: str, known: list[str]) -> str:
+def nearest(key: str, known: list[str]) -> str:
+    """Say which of the known names is meant, and list them."""
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     names = f"valid are {', '.join(known)}"
     return f"did you mean {close[0]}? ({names})" if close else names
@@ -205,8 +206,7 @@ def _object_schema(cls: type[Spec], definitions: dict[str, Any]) -> dict[str, An
     required = [
         f.name
         for f in dataclasses.fields(cls)
-        if f.default is dataclasses.MISSING
-        and f.default_factory is dataclasses.MISSING
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     ]
     for f in dataclasses.fields(cls):
         if f.default is not dataclasses.MISSING and f.default is not None:
@@ -234,8 +234,12 @@ def _schema_of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"type": "array", "items": _schema_of(args[0], definitions)}
     if origin is tuple:
         items = [_schema_of(a, definitions) for a in args]
-        return {"type": "array", "prefixItems": items, "minItems": len(items),
-                "maxItems": len(items)}
+        return {
+            "type": "array",
+            "prefixItems": items,
+            "minItems": len(items),
+            "maxItems": len(items),
+        }
     if origin in (Union, types.UnionType):
         # TOML has no null: a field that may be None is simply left out.
         members = [a for a in args if a is not types.NoneType]

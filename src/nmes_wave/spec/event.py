@@ -7,6 +7,7 @@ terminal.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +51,11 @@ PHASE_MEAN_SQUARE: dict[str, float] = {
 }
 #: The same over half a carrier cycle.
 CARRIER_MEAN: dict[str, float] = {"sine": 2 / math.pi, "square": 1.0, "triangular": 0.5}
-CARRIER_MEAN_SQUARE: dict[str, float] = {"sine": 0.5, "square": 1.0, "triangular": 1 / 3}
+CARRIER_MEAN_SQUARE: dict[str, float] = {
+    "sine": 0.5,
+    "square": 1.0,
+    "triangular": 1 / 3,
+}
 
 _Array = NDArray[np.float64]
 
@@ -282,7 +287,7 @@ class CustomPulse(Spec):
             raise self._refuse("points", "needs two points or more that last some time")
         if times[0] != 0:
             raise self._refuse("points", f"must begin at time 0, not {times[0]:g} µs")
-        for i, (before, after) in enumerate(zip(times, times[1:], strict=False)):
+        for i, (before, after) in enumerate(itertools.pairwise(times)):
             if after < before:
                 raise self._refuse(
                     "points",

@@ -167,8 +167,8 @@ class Stage(Spec):
                 "Stage.duty_cycle.on_s",
                 self.duty_cycle.on_s,
                 f"an on-period of {self.on_period_s:g} s has no event at "
-                f"{self.train.rate_hz:g} Hz and phase {self.train.phase_deg:g} degrees; "
-                "make it longer",
+                f"{self.train.rate_hz:g} Hz and phase {self.train.phase_deg:g} "
+                "degrees; make it longer",
             )
         if self.train.count is not None and self.train.count > fitting:
             raise SpecError(
@@ -331,4 +331,3 @@ class StimProtocol(Spec):
 def protocol_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a protocol file."""
     return _file.schema(StimProtocol)
-

@@ -1,0 +1,43 @@
+# The same commands that CI runs. PYTHON is the interpreter to use.
+PYTHON ?= python
+
+.PHONY: install test lint bench docs examples demo package checked clean
+
+install:        ## editable, with everything a developer needs
+	$(PYTHON) -m pip install -e ".[dev]"
+
+test:           ## unit, property and audio-server tests
+	$(PYTHON) -m pytest
+
+lint:           ## format, lint, types, stub of the compiled module
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m mypy.stubtest nmes_wave._core --allowlist stubtest-allowlist.txt
+
+bench:          ## measurements; ratios against the machine's own limits
+	$(PYTHON) -m pytest benchmarks --benchmark-enable -s
+
+docs:           ## HTML in docs/_build, warnings are errors
+	$(PYTHON) -m sphinx -W --keep-going -q docs docs/_build
+
+examples:
+	$(PYTHON) -m pytest tests/test_examples.py
+
+demo:
+	$(PYTHON) -m nmes_wave.cli demo
+
+package:        ## sdist and wheel in dist/
+	$(PYTHON) -m build
+
+checked:        ## kernel with bounds checks and sanitizers, then its tests
+	rm -f src/nmes_wave/_core*.so
+	NMES_WAVE_CHECKED=1 $(PYTHON) setup.py -q build_ext --inplace --force
+	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+	  $(PYTHON) -m pytest tests/test_kernel_properties.py tests/test_session.py
+	rm -f src/nmes_wave/_core*.so
+	$(PYTHON) setup.py -q build_ext --inplace --force
+
+clean:          ## a core left by another build would win over a new one
+	rm -rf build dist docs/_build src/*.egg-info src/nmes_wave/_core.c
+	rm -f src/nmes_wave/_core*.so src/nmes_wave/_core*.pyd
