@@ -48,6 +48,7 @@ class Stage(Spec):
         self._check_width_envelope()
         self._check_event_fits()
         self._check_count()
+        self._check_jitter()
         if self.duty_cycle.repeats > 1:
             self.check_border(self, self.exact_period_s, "Stage.duty_cycle")
 
@@ -176,6 +177,23 @@ class Stage(Spec):
                 self.train.count,
                 f"must be at most {fitting}, what fits an on-period of "
                 f"{self.on_period_s:g} s",
+            )
+
+
+    def _check_jitter(self) -> None:
+        """Refuse a delay past the moment at which a falling sweep would stand still."""
+        train = self.train
+        if train.rate_end_hz is None or not train.jitter:
+            return
+        f0, f1 = train.rate_hz, train.rate_end_hz
+        last = self.n_events - 1 + train.phase_deg / 360 + train.jitter
+        if f0 * f0 + 2 * (f1 - f0) * last / self.on_period_s < 0:
+            raise SpecError(
+                "Stage.train.jitter",
+                train.jitter,
+                f"delays the last event past the end of the sweep from {f0:g} to "
+                f"{f1:g} Hz, where no onset exists; use less jitter or a higher "
+                "rate_end_hz",
             )
 
 

@@ -1,0 +1,119 @@
+"""The command line: ``nmes-wave``.
+
+Data goes to stdout, everything else to stderr. Exit codes: 0 done; 1 a limit or
+a check failed; 2 bad usage or bad input; 3 the device failed; 130 interrupted.
+An error is one line, never a traceback. Commands import what they need when
+they run, so that the small ones start at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from nmes_wave.cli import catalogue, check, demo, devices, plot, render, run
+from nmes_wave.cli._signals import orderly_signals
+from nmes_wave.errors import LimitError, NmesWaveError, SinkError, StateError
+
+__all__ = ["main"]
+
+FAILED, BAD_INPUT, DEVICE_FAILED, INTERRUPTED = 1, 2, 3, 130
+#: What a shell reports of a program whose reader went away.
+BROKEN_PIPE = 141
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.command()(catalogue.presets)
+app.command()(catalogue.show)
+app.command()(check.check)
+app.command()(render.render)
+app.command()(plot.plot)
+app.command()(run.run)
+app.command()(devices.devices)
+
+
+@app.callback(invoke_without_command=True)
+def _begin(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Stimulation waveforms, exact to the sample: describe, check, render, deliver.
+
+    Engineering and research software for test loads and electrodes, not a
+    medical device. Begin with [bold]nmes-wave demo[/bold].
+    """
+    if version:
+        from importlib.metadata import version as version_of
+
+        typer.echo(f"nmes-wave {version_of('nmes-wave')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        None: those of the process.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # µ and Ω on a terminal that has no such letters are no reason to fail.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        with orderly_signals():
+            _invoke(sys.argv[1:] if arguments is None else list(arguments))
+            sys.stdout.flush()
+    except typer.Exit as end:
+        return int(end.exit_code)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return _fail(INTERRUPTED, f"interrupted{': ' * bool(str(error))}{error}")
+    except BrokenPipeError:
+        # Python flushes once more at exit, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except LimitError as error:
+        return _fail(FAILED, f"over the limits: {error}")
+    except (SinkError, StateError) as error:
+        return _fail(DEVICE_FAILED, str(error))
+    except NmesWaveError as error:
+        return _fail(BAD_INPUT, str(error))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(BAD_INPUT, f"{place}{error.strerror or error}")
+    except MemoryError:
+        return _fail(BAD_INPUT, "not enough memory for this")
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own, and click's in older ones
+            return _fail(BAD_INPUT, error.format_message())
+        raise
+    return 0
+
+
+def _invoke(arguments: list[str]) -> None:
+    # Not app(): it turns errors into panels and interrupts into its own codes.
+    command = typer.main.get_command(app)
+    with command.make_context("nmes-wave", arguments) as context:
+        command.invoke(context)
+
+
+def _fail(code: int, message: str) -> int:
+    """Print one line, whatever a name or a file put into the message."""
+    line = " ".join(message.split())
+    line = "".join(c if c.isprintable() else "?" for c in line)
+    typer.echo(f"nmes-wave: {line}", err=True)
+    return code

@@ -1,0 +1,67 @@
+"""What goes to the terminal: tables, facts, progress."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+#: Width of tables that go to a file or a pipe.
+PIPED_COLUMNS = 120
+
+
+def console(file: IO[str] | None = None) -> Console:
+    """Return a rich console for stdout (or `file`)."""
+    from rich.console import Console
+
+    file = file or sys.stdout
+    fixed = None if file.isatty() or "COLUMNS" in os.environ else PIPED_COLUMNS
+    return Console(file=file, width=fixed, highlight=False, emoji=False)
+
+
+def emit_json(data: Any) -> None:
+    """Print data as JSON on stdout."""
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def emit_facts(facts: Mapping[str, str]) -> None:
+    """Print names and values in two columns."""
+    width = max(map(len, facts)) + 2
+    for name, value in facts.items():
+        typer.echo(f"  {name:<{width}}{value}")
+
+
+def note(text: str) -> None:
+    """Print a line for people, on stderr."""
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def progress(what: str, total: float) -> Iterator[Callable[[float], None]]:
+    """Show a bar with the time left; yields a function of the amount done.
+
+    Nothing is shown unless stderr is a terminal.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=console(sys.stderr), transient=True) as bars:
+        task = bars.add_task(what, total=total)
+        yield lambda done: bars.update(task, completed=done)

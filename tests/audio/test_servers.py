@@ -1,0 +1,321 @@
+"""The servers of the audio tests themselves: exact, private, and gone afterwards."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from audio.clients import Client, popen_client, run_client, wait_until
+from audio.recording import align, trim
+from audio.servers import JackServer, PulseServer
+
+pytestmark = pytest.mark.audio
+
+RATE = 48_000
+SILENCE = RATE // 2
+
+PLAY = """
+    import threading
+    import sounddevice
+    data, position, done = open({path!r}, "rb").read(), 0, threading.Event()
+
+    def callback(out, frames, time, status):
+        global position
+        part = data[position : position + len(out)]
+        out[:] = part + bytes(len(out) - len(part))
+        position += len(out)
+        if position > len(data) + 4 * len(out):
+            done.set()
+
+    with sounddevice.RawOutputStream(
+        {rate}, channels={channels}, dtype={dtype!r}, latency=0.1,
+        callback=callback, dither_off=True,
+    ):
+        assert done.wait(15)
+"""
+
+
+def random_codes(bits: int, channels: int) -> np.ndarray:
+    """Random codes of that width, with silence before and after them."""
+    top = 1 << (bits - 1)
+    codes = np.zeros((2 * SILENCE + 4800, channels), np.int32)
+    generator = np.random.default_rng(bits)
+    codes[SILENCE : SILENCE + 4800] = generator.integers(-top, top, (4800, channels))
+    codes[SILENCE] = codes[SILENCE + 4799] = top - 1
+    return codes
+
+
+def play(
+    server: PulseServer | JackServer, codes: np.ndarray, dtype: str, path: Path
+) -> None:
+    """Play codes (int16, int24, int32) or codes·2**-23 (float32) to the end."""
+    if dtype == "int24":
+        data = codes.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+    elif dtype == "float32":
+        data = (codes / 2**23).astype("<f4").tobytes()
+    else:
+        data = codes.astype(dtype).tobytes()
+    path.write_bytes(data)
+    names = {"path": str(path), "rate": server.rate, "channels": codes.shape[1]}
+    run_client(PLAY.format(dtype=dtype, **names), server.env)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits", "pulse_server"),
+    [
+        ("int16", 16, {"sample_format": "s16le"}),
+        ("int24", 24, {"sample_format": "s24le"}),
+        ("int32", 32, {"sample_format": "s32le"}),
+        ("float32", 24, {"sample_format": "float32le"}),
+        ("int24", 24, {"sample_format": "s32le"}),
+        ("int24", 24, {"sample_format": "float32le"}),
+    ],
+    indirect=["pulse_server"],
+)
+def test_pulse_recording_equals_codes(
+    pulse_server: PulseServer, dtype: str, bits: int, tmp_path: Path
+) -> None:
+    codes = random_codes(bits, pulse_server.channels)
+    recorder = pulse_server.record()
+    play(pulse_server, codes, dtype, tmp_path / "codes")
+    if pulse_server.sample_format == "float32le":
+        codes = (codes / 2**23).astype(np.float32)
+    elif dtype == "int24" and pulse_server.sample_format == "s32le":
+        codes = codes << 8
+    found = align(recorder.stop(), codes)
+    assert found.dtype == codes.dtype
+    assert found.shape == (4800, pulse_server.channels)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int24"])
+@pytest.mark.parametrize(
+    "jack_server", [{}, {"period": 128, "channels": 2}], indirect=True
+)
+def test_jack_recording_equals_codes(
+    jack_server: JackServer, dtype: str, tmp_path: Path
+) -> None:
+    codes = random_codes(24, jack_server.channels)
+    recorder = jack_server.record()
+    play(jack_server, codes, dtype, tmp_path / "codes")
+    found = align(recorder.stop(), (codes / 2**23).astype(np.float32))
+    assert found.shape == (4800, jack_server.channels)
+
+
+@pytest.mark.parametrize(
+    "pulse_server", [{"rate": 96_000, "channels": 4}], indirect=True
+)
+def test_pulse_records_first_channels_in_another_format(
+    pulse_server: PulseServer, tmp_path: Path
+) -> None:
+    codes = random_codes(24, 4)
+    recorder = pulse_server.record("s24le", channels=2)
+    play(pulse_server, codes, "int24", tmp_path / "codes")
+    align(recorder.stop(), codes[:, :2])
+
+
+DEVICES = """
+    import sounddevice
+    device = sounddevice.query_devices(sounddevice.default.device[1])
+    print(device["name"], device["max_output_channels"])
+    print(*[device["name"] for device in sounddevice.query_devices()])
+"""
+
+
+def test_clients_see_their_server_only(
+    pulse_server: PulseServer, jack_server: JackServer
+) -> None:
+    pulse = run_client(DEVICES, pulse_server.env).stdout.splitlines()
+    assert pulse == ["default 32", "pulse default"]
+    jack = run_client(DEVICES, jack_server.env).stdout.splitlines()
+    assert jack == ["system 8", "system"]
+
+
+def test_jack_cable_reaches_another_client(jack_server: JackServer) -> None:
+    # The monitors of what a cable brings to the outputs of `system`.
+    recorder = jack_server.record()
+    with popen_client(TONE, jack_server.env) as client:
+        client.wait_for("playing")
+        jack_server.connect("PortAudio:out_0", "system:playback_5")
+        time.sleep(0.1)
+        # PortAudio itself has plugged its one channel into the first output.
+        assert "recorder:in_0" in jack_server.ports()
+    recording = trim(recorder.stop())
+    assert list(recording.any(axis=0)) == [True, *[False] * 3, True, *[False] * 3]
+    with pytest.raises(AssertionError, match="system:playback_99"):
+        jack_server.connect("system:capture_1", "system:playback_99")
+
+
+TONE = """
+    import time
+    import sounddevice
+
+    def callback(out, *_):
+        out[:] = b"\\0\\0\\0\\x3f" * (len(out) // 4)
+
+    with sounddevice.RawOutputStream(
+        48_000, channels=1, dtype="float32", callback=callback
+    ):
+        print("playing")
+        time.sleep(60)
+"""
+
+
+def test_jack_recording_is_silent_after_client_was_killed(
+    jack_server: JackServer,
+) -> None:
+    recorder = jack_server.record()
+    with popen_client(TONE, jack_server.env) as client:
+        client.wait_for("playing")
+        client.kill()
+        client.wait()
+        # The server may repeat the last block for up to half a second.
+        time.sleep(0.6)
+        recording = recorder.stop()
+    assert recording[:, 0].any()
+    assert not recording[-jack_server.period :].any()
+
+
+def processes_of(directory: Path) -> set[int]:
+    """The ids of all processes with that directory in their environment."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if f"{directory}\0".encode() in environment:
+            found.add(int(process.name))
+    return found
+
+
+def traces_of(server: PulseServer | JackServer) -> list[Path]:
+    """What a server has left in shared memory and in the file system."""
+    name = server.env["JACK_DEFAULT_SERVER"]
+    shared = list(Path("/dev/shm").glob(f"*_{name}_*"))
+    return shared + [path for path in [server.directory] if path.exists()]
+
+
+@pytest.mark.parametrize("fixture", ["pulse_server", "jack_server"])
+@pytest.mark.parametrize("ending", ["end", "failure", "kill"])
+def test_nothing_is_left(
+    fixture: str, ending: str, request: pytest.FixtureRequest
+) -> None:
+    kind = type(request.getfixturevalue(fixture))
+    server = kind()
+    client: Client | None = None
+    with pytest.raises(RuntimeError, match=ending), server:
+        recorder = server.record()
+        client = popen_client(TONE, server.env)
+        client.wait_for("playing")
+        assert len(processes_of(server.directory)) == 3
+        if ending == "kill":
+            server.kill()
+            assert not server.alive
+            assert trim(recorder.stop()).any()
+        if ending != "end":
+            raise RuntimeError(ending)
+        recorder.stop()
+        client.end()
+        raise RuntimeError("end")
+    client.end()
+    assert processes_of(server.directory) == set()
+    assert traces_of(server) == []
+
+
+def test_jack_starts_after_many_kills(jack_server: JackServer) -> None:
+    # Its registry has eight places, and a killed server does not give its own back.
+    for _ in range(9):
+        with JackServer() as server:
+            server.kill()
+    with JackServer() as server:
+        assert "system:playback_1" in server.ports()
+
+
+def test_no_server_is_started_for_clients_of_a_dead_one(
+    pulse_server: PulseServer,
+) -> None:
+    pulse_server.kill()
+    result = run_client(
+        "import sounddevice; print(sounddevice.query_devices())", pulse_server.env
+    )
+    assert result.stdout.strip() == ""
+    assert processes_of(pulse_server.directory) == set()
+
+
+def test_servers_end_with_a_killed_test_run(
+    pulse_server: PulseServer, jack_server: JackServer
+) -> None:
+    code = f"""
+        import sys, time
+        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        from audio.clients import popen_client
+        from audio.servers import JackServer, PulseServer
+        with PulseServer() as pulse, JackServer() as jack:
+            recorders = pulse.record(), jack.record()
+            client = popen_client("import time; time.sleep(60)", jack.env)
+            print(pulse.directory, jack.directory)
+            print("ready")
+            time.sleep(60)
+    """
+    with popen_client(code, dict(os.environ)) as run:
+        run.wait_for("ready")
+        directories = [Path(word) for word in run.out.split()[:2]]
+        assert [len(processes_of(path)) for path in directories] == [2, 3]
+        run.kill()
+        run.wait()
+        assert wait_until(lambda: not any(map(processes_of, directories)), 3.0)
+    for path in directories:
+        path.joinpath("alsa.conf").unlink()
+
+
+def test_failing_client_shows_code_and_output() -> None:
+    with pytest.raises(AssertionError, match=r"(?s)status 1, expected 0.*seen.*wrong"):
+        run_client("print('seen')\nraise ValueError('wrong')", dict(os.environ))
+    run_client("raise SystemExit(3)", dict(os.environ), returncode=3)
+    run_client("import warnings; warnings.warn('x')", dict(os.environ), returncode=1)
+
+
+def test_client_that_hangs_shows_where_and_ends_with_its_children() -> None:
+    code = """
+        import subprocess, time
+        print(subprocess.Popen(["sleep", "60"]).pid)
+        def stuck():
+            time.sleep(60)
+        stuck()
+    """
+    with pytest.raises(AssertionError, match=r"(?s)not end within 1 s.*in stuck") as e:
+        run_client(code, dict(os.environ), timeout_s=1.0)
+    child = int(str(e.value).partition("--- stdout\n")[2].split()[0])
+    assert wait_until(lambda: not Path(f"/proc/{child}/exe").exists(), 2.0)
+
+
+def test_client_can_be_suspended() -> None:
+    # Otherwise a test that SIGTSTP does not suspend a client could not fail.
+    with popen_client(
+        "import time; print('up'); time.sleep(60)", dict(os.environ)
+    ) as client:
+        client.wait_for("up")
+        client.send_signal(signal.SIGTSTP)
+        state = Path(f"/proc/{client.pid}/stat")
+        assert wait_until(lambda: state.read_text().split(") ")[1][0] == "T", 2.0)
+
+
+def test_client_that_does_not_print_fails() -> None:
+    with (
+        popen_client("print('this')", dict(os.environ)) as client,
+        pytest.raises(AssertionError, match=r"(?s)did not print 'that'.*this"),
+    ):
+        client.wait_for("that")
+
+
+@pytest.mark.parametrize("fixture", ["pulse_server", "jack_server"])
+def test_missing_program_skips_or_fails(
+    fixture: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("NMES_WAVE_REQUIRE_AUDIO", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="Server needs .*setpriv"):
+        request.getfixturevalue(fixture)
