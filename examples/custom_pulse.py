@@ -21,16 +21,16 @@ def main() -> None:
     pulse = nw.CustomPulse(points=SHAPE)
     channel = nw.Channel(
         name="custom",
-        stages=[
+        stages=(
             nw.Stage(
                 event=pulse,
                 train=nw.Train(rate_hz=40.0),
                 duty_cycle=nw.DutyCycle(on_s=2.0),
                 amplitude_ma=50.0,
-            )
-        ],
+            ),
+        ),
     )
-    protocol = nw.StimProtocol(name="a shape of one's own", channels=[channel])
+    protocol = nw.StimProtocol(name="a shape of one's own", channels=(channel,))
     output = nw.Output(sample_rate_hz=96_000, full_scale_ma=100.0, dtype="int16")
     plan = nw.build_plan(protocol, output)
 

@@ -13,22 +13,22 @@ def site(number: int) -> nw.Channel:
     """Return one of the four channels."""
     return nw.Channel(
         name=f"site {number}",
-        stages=[
+        stages=(
             nw.Stage(
                 event=nw.Pulse(phase_width_us=300.0),
                 train=nw.Train(rate_hz=10.0, phase_deg=90.0 * number),
                 duty_cycle=nw.DutyCycle(on_s=4.0, off_s=6.0, repeats=3),
                 amplitude_ma=30.0,
-            )
-        ],
-        electrodes=[nw.Electrode(area_cm2=25.0)],
+            ),
+        ),
+        electrodes=(nw.Electrode(area_cm2=25.0),),
     )
 
 
 def main() -> None:
     """Compile the protocol; show the turns and that no two overlap."""
     protocol = nw.StimProtocol(
-        name="distributed, four sites", channels=[site(i) for i in range(4)]
+        name="distributed, four sites", channels=tuple(site(i) for i in range(4))
     )
     output = nw.Output(sample_rate_hz=48_000, full_scale_ma=100.0)
     plan = nw.build_plan(protocol, output)

@@ -17,15 +17,15 @@ def plan_for(full_scale_ma: float) -> nw.Plan:
         duty_cycle=nw.DutyCycle(on_s=10.0),
         amplitude_ma=20.0,
     )
-    channel = nw.Channel(name="channel", stages=[stage])
+    channel = nw.Channel(name="channel", stages=(stage,))
     output = nw.Output(sample_rate_hz=48_000, full_scale_ma=full_scale_ma)
-    return nw.build_plan(nw.StimProtocol(name="live", channels=[channel]), output)
+    return nw.build_plan(nw.StimProtocol(name="live", channels=(channel,)), output)
 
 
 def main() -> None:
     """Deliver, and move the intensity up and down."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sink", default="null", help="null or audio: paced by a clock")
+    parser.add_argument("--sink", default="null", help="null or audio, say")
     parser.add_argument("--device", help="of the audio sink; `nmes-wave devices`")
     parser.add_argument("--shared", action="store_true", help="allow a shared device")
     parser.add_argument("--full-scale-ma", type=float, help="current at full scale")

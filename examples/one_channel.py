@@ -15,10 +15,10 @@ stage = nw.Stage(
 )
 channel = nw.Channel(
     name="quadriceps",
-    stages=[stage],
-    electrodes=[nw.Electrode(area_cm2=96.5), nw.Electrode(area_cm2=96.5)],
+    stages=(stage,),
+    electrodes=(nw.Electrode(area_cm2=96.5), nw.Electrode(area_cm2=96.5)),
 )
-protocol = nw.StimProtocol(name="quadriceps, one channel", channels=[channel])
+protocol = nw.StimProtocol(name="quadriceps, one channel", channels=(channel,))
 
 
 def main() -> None:

@@ -8,21 +8,21 @@ import nmes_wave as nw
 
 protocol = nw.StimProtocol(
     name="Russian current",
-    channels=[
+    channels=(
         nw.Channel(
             name="quadriceps",
-            stages=[
+            stages=(
                 nw.Stage(
                     event=nw.Burst(carrier_hz=2500.0, cycles=25),
                     train=nw.Train(rate_hz=50.0),
                     envelope=nw.Envelope(ramp_up_s=2.0, ramp_down_s=1.0),
                     duty_cycle=nw.DutyCycle(on_s=10.0, off_s=50.0, repeats=10),
                     amplitude_ma=60.0,
-                )
-            ],
-            electrodes=[nw.Electrode(area_cm2=96.5)],
-        )
-    ],
+                ),
+            ),
+            electrodes=(nw.Electrode(area_cm2=96.5),),
+        ),
+    ),
 )
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     """Check, compile and render one burst at two sample rates."""
     for finding in nw.check(protocol).findings:
         if finding.rule.startswith("rms"):
-            print(finding.rule, f"{finding.value:.4g} {finding.unit}", finding.verdict)
+            print(f"{finding.verdict}: {finding.describe()}")
 
     # A carrier above a tenth of the sample rate is a caution in the table.
     for rate_hz in (48_000, 16_000):

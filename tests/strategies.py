@@ -1,4 +1,8 @@
-"""Random legal protocols, off the sample grid unless chance puts them on it."""
+"""Random legal protocols, off the sample grid unless chance puts them on it.
+
+Times are 0 or a real time: an onset of 1e-50 frames is legal, but exact there only
+to the rounding of the kernel's own 106 bits.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +39,7 @@ def pulses(draw, frame_us, shapes=PHASE_SHAPES):
         return nw.Pulse(
             phase_width_us=draw(st.floats(1.01, 30)) * frame_us,
             interphase_gap_us=draw(
-                st.one_of(st.just(0.0), st.floats(0, 6).map(lambda f: f * frame_us))
+                st.one_of(st.just(0.0), st.floats(1e-3, 6).map(lambda f: f * frame_us))
             ),
             shape=shape,
             recovery_shape=recovery_shape,
@@ -86,7 +90,7 @@ def trains(draw, event_us, on_s):
     n_let = draw(st.sampled_from([1, 1, 2, 3]))
     interval_us = event_us * draw(st.floats(1.0, 1.5)) + 1e-3
     span_us = (n_let - 1) * interval_us + event_us
-    jitter = draw(st.one_of(st.just(0.0), st.floats(0, 0.5)))
+    jitter = draw(st.one_of(st.just(0.0), st.floats(1e-3, 0.5)))
     lowest_us = span_us * 1.0001 / (1 - jitter)
     period_us = max(lowest_us, on_s * 1e6 / draw(st.floats(1, 15)))
     rate_hz = 1e6 / period_us
@@ -105,7 +109,7 @@ def trains(draw, event_us, on_s):
         rate_hz=rate_hz,
         n_let=n_let,
         n_let_interval_ms=interval_us / 1000 if n_let > 1 else None,
-        phase_deg=draw(st.one_of(st.just(0.0), st.floats(0, 359.9))),
+        phase_deg=draw(st.one_of(st.just(0.0), st.floats(1e-3, 359.9))),
         jitter=jitter,
         seed=draw(st.integers(0, 2**63 - 1)),
         alternate_polarity=draw(st.booleans()),
@@ -140,7 +144,7 @@ def stages(draw, frame_us, events):
             amplitude_ma=draw(st.floats(0, 100)),
             duty_cycle=nw.DutyCycle(
                 on_s=on_s,
-                off_s=draw(st.one_of(st.just(0.0), st.floats(0, 0.05))),
+                off_s=draw(st.one_of(st.just(0.0), st.floats(1e-6, 0.05))),
                 repeats=draw(st.integers(1, 3)),
                 ramps_count_as_on=draw(st.booleans()),
             ),
@@ -176,7 +180,7 @@ def plans(draw, events=any_event, formats=FORMATS, edges=("area", "snap")):
                             stages(frame_us, events(frame_us)), min_size=1, max_size=2
                         )
                     ),
-                    start_s=draw(st.one_of(st.just(0.0), st.floats(0, 0.02))),
+                    start_s=draw(st.one_of(st.just(0.0), st.floats(1e-6, 0.02))),
                     repeats=draw(st.integers(1, 2)),
                 )
                 for i in range(draw(st.integers(1, 2)))

@@ -17,7 +17,12 @@ SHOWN = {
         [],
     ),
     "russian_bursts": (
-        ["rms_ma 30 mA PASS", "480 frames", "net charge: 0 codes", "CAUTION"],
+        [
+            "PASS: rms_ma of 'quadriceps': 30 mA",
+            "480 frames",
+            "net charge: 0 codes",
+            "CAUTION",
+        ],
         [],
     ),
     "custom_pulse": (["5 µC", "net charge: 0 codes"], ["custom_pulse.png"]),

@@ -25,7 +25,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 def documented() -> list[str]:
     text = REFERENCE.read_text("utf-8")
     kinds = "auto(?:class|function|exception|module|data)|py:data"
-    found = re.findall(rf"^\.\. (?:{kinds}):: nmes_wave\.(\w+)$", text, re.M)
+    found = re.findall(rf"^\.\. (?:{kinds}):: nmes_wave\.(\w+)(?:\(\))?$", text, re.M)
     # not a public name: the module whose docstring draws the tree of exceptions
     return sorted({*found} - {"errors"})
 

@@ -1,1 +1,125 @@
-from nmes_wave.spec import *  # temporary
+"""Stimulation waveforms, exact on the integers that the DAC receives.
+
+``nmes_wave`` compiles a description of biphasic pulse trains (a
+`StimProtocol`) for an output's sample grid, renders it, and delivers it live.
+Engineering and research software for test loads and electrodes; not a medical
+device.
+
+Names that need more than NumPy are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+try:
+    from nmes_wave import _core as _core
+except ImportError as _error:
+    raise ImportError(
+        "the compiled kernel nmes_wave._core is missing or does not fit this Python "
+        f"({_error}); install the package with `pip install .`, which needs a C "
+        "compiler. There is no slower substitute on purpose: codes must be exact"
+    ) from _error
+
+from nmes_wave.errors import (
+    FormatError,
+    LimitError,
+    NmesWaveError,
+    PresetError,
+    SinkError,
+    SinkLostError,
+    SinkOpenError,
+    SinkUnavailableError,
+    SpecError,
+    StateError,
+)
+from nmes_wave.limits import Finding, Limits, Report, Verdict, check
+from nmes_wave.output import Output
+from nmes_wave.plan import Plan, build_plan
+from nmes_wave.spec import (
+    Burst,
+    Channel,
+    CustomPulse,
+    DutyCycle,
+    Electrode,
+    Envelope,
+    Pulse,
+    Stage,
+    StimProtocol,
+    Train,
+    protocol_schema,
+)
+
+if TYPE_CHECKING:
+    from nmes_wave import presets as presets
+    from nmes_wave.plot import plot_plan as plot_plan
+    from nmes_wave.session import Session as Session
+    from nmes_wave.session import State as State
+    from nmes_wave.session import Status as Status
+    from nmes_wave.sinks import MemorySink as MemorySink
+    from nmes_wave.sinks import Sink as Sink
+
+_LAZY = {
+    "MemorySink": "nmes_wave.sinks",
+    "Session": "nmes_wave.session",
+    "Sink": "nmes_wave.sinks",
+    "State": "nmes_wave.session",
+    "Status": "nmes_wave.session",
+    "plot_plan": "nmes_wave.plot",
+}
+
+__all__ = [
+    "Burst",
+    "Channel",
+    "CustomPulse",
+    "DutyCycle",
+    "Electrode",
+    "Envelope",
+    "Finding",
+    "FormatError",
+    "LimitError",
+    "Limits",
+    "MemorySink",
+    "NmesWaveError",
+    "Output",
+    "Plan",
+    "PresetError",
+    "Pulse",
+    "Report",
+    "Session",
+    "Sink",
+    "SinkError",
+    "SinkLostError",
+    "SinkOpenError",
+    "SinkUnavailableError",
+    "SpecError",
+    "Stage",
+    "State",
+    "StateError",
+    "Status",
+    "StimProtocol",
+    "Train",
+    "Verdict",
+    "__version__",
+    "build_plan",
+    "check",
+    "plot_plan",
+    "presets",
+    "protocol_schema",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "presets":
+        return import_module("nmes_wave.presets")
+    if name == "__version__":
+        return version("nmes-wave")
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'nmes_wave' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

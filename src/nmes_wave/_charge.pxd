@@ -16,7 +16,7 @@ they lack from a full-level phase, which never falls: so no code exceeds the
 level, whatever the rounding.
 """
 
-from libc.math cimport M_PI, cos, expm1, fma, sin
+from libc.math cimport M_PI, cos, expm1, fabs, fma, sin
 from libc.stdint cimport int32_t, int64_t
 
 cdef enum:
@@ -141,17 +141,19 @@ cdef inline Wide wide_of(double a) noexcept nogil:
     s.lo = 0.0
     return s
 
+# A value that is a whole number by its formula may come out 2^-104 of itself
+# beside it; that must not cost a code.
+
+cdef inline double noise_of(double a) noexcept nogil:
+    return fabs(a) * 3.155443620884047e-30     # 2^-98
+
 cdef inline double wide_floor(Wide a) noexcept nogil:
     cdef double f = floor(a.hi)
-    if f == a.hi and a.lo < 0:
-        f -= 1
-    return f
+    return f - 1.0 if f == a.hi and a.lo < -noise_of(a.hi) else f
 
 cdef inline double wide_ceil(Wide a) noexcept nogil:
     cdef double c = ceil(a.hi)
-    if c == a.hi and a.lo > 0:
-        c += 1
-    return c
+    return c + 1.0 if c == a.hi and a.lo > noise_of(a.hi) else c
 
 cdef inline Wide frames_of_us(double us, double rate) noexcept nogil:
     # us * rate / 1e6, to the last bit of both halves
@@ -165,9 +167,9 @@ cdef inline int64_t floor_quotient(Wide n, double d) noexcept nogil:
     cdef double q = floor(n.hi / d)
     cdef double p = q * d
     cdef double r = ((n.hi - p) - fma(q, d, -p)) + n.lo
-    if r < 0:
+    if r < -noise_of(n.hi):
         q -= 1
-    elif r >= d:
+    elif d - r <= noise_of(n.hi):
         q += 1
     return <int64_t>q
 

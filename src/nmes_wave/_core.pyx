@@ -57,6 +57,8 @@ from nmes_wave._live cimport (
     clock_main,
     live_process,
     nw_compare_exchange,
+    nw_denormals_off,
+    nw_denormals_restore,
     nw_exchange,
     nw_load,
     nw_store,
@@ -185,6 +187,7 @@ cdef class CompiledPlan:
         cdef Py_buffer view
         cdef int64_t frames
         cdef int64_t frame_bytes = self.plan.n_channels * self.plan.sample_bytes
+        cdef unsigned mode
         PyObject_GetBuffer(block, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
         try:
             frames = view.len // frame_bytes
@@ -194,7 +197,10 @@ cdef class CompiledPlan:
                     f"{frame_bytes} bytes"
                 )
             with nogil:
+                # the live engine's mode: the same bytes
+                mode = nw_denormals_off()
                 self.fill(view.buf, start, start + frames)
+                nw_denormals_restore(mode)
         finally:
             PyBuffer_Release(&view)
 
@@ -248,7 +254,9 @@ cdef class CompiledPlan:
         cdef Py_ssize_t n = frame.shape[0]
         if ordinal < 0 or ordinal + n > ch.n_events:
             raise IndexError(f"events {ordinal}..{ordinal + n} of {ch.n_events}")
+        cdef unsigned mode
         with nogil:
+            mode = nw_denormals_off()
             move_to(ch, channel, ordinal, &cur)
             for i in range(n):
                 st = &ch.stages[cur.stage]
@@ -259,6 +267,7 @@ cdef class CompiledPlan:
                 amplitude_ma[i] = amplitude_at(st, cur.lead)
                 phase_width_us[i] = width_us_at(st, cur.lead)
                 advance(ch, channel, &cur)
+            nw_denormals_restore(mode)
 
     def event_span(self, int channel, int64_t ordinal):
         """Return the first frame of an event and the frame after its last."""

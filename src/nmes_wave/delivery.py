@@ -142,7 +142,7 @@ class _StageDelivery:
         rounded = self.snap and not self.on_grid
         note = "every event begins on a frame boundary"
         if not self.aligned:
-            note = "events begin anywhere in a frame, right within 1e-6 frame"
+            note = "events begin anywhere in a frame, as asked to 1e-6 frame"
         shared = "events so close add up in the frame they share"
         yield self.row(
             "rate_hz", train.rate_hz, note=note, caution=shared if self.shares() else ""
@@ -196,9 +196,10 @@ class _StageDelivery:
                 caution = f"{near}: filters overshoot, keep {HEADROOM_DB:g} dB"
             elif not self.level:
                 caution = "below one LSB: nothing is delivered"
-            highest = delivered * self.highest_mean()
-            if highest < delivered:
-                notes.append(f"samples are frame means, at most {highest:.5g} mA")
+            part = self.highest_mean()
+            if part < 1:
+                highest = f"{delivered * part:.5g}"
+                notes.append(f"samples reach {highest} mA")
         return self.row("amplitude_ma", asked, delivered, "; ".join(notes), caution)
 
     def highest_mean(self) -> float:
@@ -210,6 +211,8 @@ class _StageDelivery:
             width, shape = half_cycle(event, self.output), HALF_CYCLE[event.shape]
         else:
             width, shape = self.width(event.phase_width_us), event.shape
+        if shape == "rectangular":
+            return 1.0
         frame = min(1.0, float(1 / width))
         begin = (1 - frame) / 2  # symmetric shapes peak in the middle
         if shape == "exponential_rise":
@@ -305,6 +308,9 @@ class _StageDelivery:
     def charge(
         self, event: Pulse | Burst | CustomPulse, code_frames: float, lost: float = 0.0
     ) -> DeliveryRow:
+        note = ""
+        if isinstance(event, Pulse) and event.balanced:
+            note = "exactly the same in both phases"
         asked = self.stage.amplitude_ma * event.phase_area_us / 1000
         high = code_frames * self.uc_per_code_frame
         low = (code_frames - lost) * self.uc_per_code_frame
@@ -312,7 +318,7 @@ class _StageDelivery:
         caution = ""
         if off > CHARGE_PART * asked:
             caution = f"off by more than {100 * CHARGE_PART:g} %"
-        return self.row("charge_per_phase_uc", asked, (low, high), caution=caution)
+        return self.row("charge_per_phase_uc", asked, (low, high), note, caution)
 
     def net_charge(self) -> DeliveryRow:
         event = self.stage.event

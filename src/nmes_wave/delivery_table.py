@@ -144,8 +144,8 @@ def _cells(row: DeliveryRow) -> _Cells:
     error = _text(row.error, "+.3g")
     low, high = pair(row.error)
     if row.asked and max(-low, high) >= 1e-4 * row.asked:
-        percent = (100 * low / row.asked, 100 * high / row.asked)
-        error += f" ({_text(percent, '+.2g')} %)"
+        low, high = (round(100 * e / row.asked, 2) for e in (low, high))
+        error += f" ({_text((low, high), '+g')} %)"
     asked = "-" if row.asked is None else _text(row.asked, ".6g")
     delivered = "-" if row.delivered is None else _text(row.delivered, ".6g")
     return "  " + row.field, asked, delivered, error, row.verdict, row.note

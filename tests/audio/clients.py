@@ -38,23 +38,21 @@ class Process(subprocess.Popen[bytes]):
     the kernel discards SIGTSTP for a group without a parent in its session, and a
     test that Ctrl-Z does not suspend a stream would pass without a handler.
 
+    The kernel kills it when the thread that started it ends, however that ends:
+    start programs from the main thread.
+
     Parameters
     ----------
     argv : sequence of str
     env : dict
         The whole environment.
-    if_orphaned : str
-        The signal from the kernel when the thread that started the program ends,
-        however it ends: start programs from the main thread.
     """
 
-    def __init__(
-        self, argv: Sequence[str], env: dict[str, str], if_orphaned: str = "KILL"
-    ) -> None:
+    def __init__(self, argv: Sequence[str], env: dict[str, str]) -> None:
         self._outputs = [tempfile.TemporaryFile(), tempfile.TemporaryFile()]
         self._ended: list[bytes] | None = None
         super().__init__(
-            ["setpriv", "--pdeathsig", if_orphaned, "--", *argv],
+            ["setpriv", "--pdeathsig", "KILL", "--", *argv],
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=self._outputs[0],
@@ -97,6 +95,7 @@ class Process(subprocess.Popen[bytes]):
             return
         if self.poll() is None:
             self.terminate()
+            self.send_signal(signal.SIGCONT)  # a test may have stopped it
             with suppress(subprocess.TimeoutExpired):
                 self.wait(timeout_s)
         with suppress(ProcessLookupError):

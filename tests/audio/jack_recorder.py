@@ -4,13 +4,12 @@
 
 PortAudio 19.6 loses most samples of several channels in blocking reads from JACK,
 hence a callback. The stream also plays silence: without any player the monitors
-would repeat the last block of the last one for ever.
+would repeat the last block of the last one for ever. It runs until it is killed.
 """
 
 import collections
 import ctypes
 import ctypes.util
-import signal
 import sys
 import time
 from typing import Any
@@ -29,12 +28,10 @@ def record(rate: int, channels: int) -> None:
         blocks.append(bytes(recorded))
         played[:] = bytes(len(played))
 
-    ended: list[bool] = []
-    signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     with sounddevice.RawStream(
         rate, channels=(2 * channels, channels), dtype="float32", callback=take
     ):
-        while not ended:
+        while True:
             while blocks:
                 block = np.frombuffer(blocks.popleft(), np.float32)
                 monitors = block.reshape(-1, 2 * channels)[:, channels:]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nmes_wave.output import Output, SampleFormat
@@ -152,6 +152,8 @@ def test_the_standard_library_reads_the_wav(
     sizes=st.lists(st.integers(0, 33), max_size=5),
     suffix=st.sampled_from([".wav", ".rf64"]),
 )
+@example(n_channels=1, dtype="int24", sizes=[2, 1], suffix=".wav")  # an odd size
+@example(n_channels=1, dtype="int24", sizes=[2, 1], suffix=".rf64")
 def test_any_length_is_a_whole_file(
     n_channels: int, dtype: SampleFormat, sizes: list[int], suffix: str
 ) -> None:

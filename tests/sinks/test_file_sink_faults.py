@@ -189,6 +189,16 @@ def test_flac_without_libsndfile_says_what_to_install(
         sink.close()
 
 
+def test_a_libsndfile_without_flac(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formats = {k: v for k, v in soundfile._formats.items() if k != "FLAC"}
+    monkeypatch.setattr(soundfile, "_formats", formats)
+    with pytest.raises(SinkOpenError, match=r"a\.flac: libsndfile: Unknown format"):
+        FileSink(tmp_path / "a.flac").open(make_output(), 2, 1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     program = (
         "import sys, nmes_wave.sinks.file, nmes_wave.sinks.conformance\n"
@@ -283,6 +293,14 @@ def test_a_full_disk_ends_it_cleanly(
         with soundfile.SoundFile(path) as file:
             found = file.read(4096 * (n_frames // 4096 - 1), "int32", always_2d=True)
         assert len(found) >= 8192
+        whole = FileSink(tmp_path / "whole.flac")
+        whole.open(Output(sample_rate_hz=48_000, full_scale_ma=1), n_channels, 60_000)
+        whole.write(codes.astype(np.int32))
+        whole.close()
+        arrived, uncut = path.read_bytes(), whole.path.read_bytes()
+        streaminfo = 4 + 4 + 34
+        assert arrived[streaminfo:] == uncut[streaminfo : len(arrived)]
+        assert uncut[len(arrived) :].startswith(b"\xff\xf8")  # the next block
         np.testing.assert_array_equal(found >> 8, codes[: len(found)])
         return
     if suffix == ".npy":

@@ -14,6 +14,7 @@ from nmes_wave.errors import FormatError, NmesWaveError, PresetError, SpecError
 if TYPE_CHECKING:
     from nmes_wave.limits import Limits
     from nmes_wave.output import Output
+    from nmes_wave.presets import Preset
     from nmes_wave.spec import Channel, StimProtocol
 
 #: Headroom over the highest amplitude where no hardware is involved: 1.9 dB.
@@ -137,13 +138,15 @@ def stimulus(
             f"{name} needs --amplitude-ma, the peak current in mA: no current is "
             f"published{words}"
         )
-    changes = {} if contractions is None else {"contractions": contractions}
+    changes: dict[str, Any] = {}
+    if contractions is not None:
+        changes["contractions"] = contractions
     return preset.protocol(
         amplitude_ma=amplitude_ma, accept_assumptions=accept_assumptions, **changes
     )
 
 
-def load_preset(name: str) -> Any:
+def load_preset(name: str) -> Preset:
     """Return a preset; a file of that name is mentioned."""
     from nmes_wave import presets
 

@@ -22,9 +22,13 @@ def console(file: IO[str] | None = None) -> Console:
     """Return a rich console for stdout (or `file`)."""
     from rich.console import Console
 
+    class PipedConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich's own exits with 1, a failed check
+
     file = file or sys.stdout
     fixed = None if file.isatty() or "COLUMNS" in os.environ else PIPED_COLUMNS
-    return Console(file=file, width=fixed, highlight=False, emoji=False)
+    return PipedConsole(file=file, width=fixed, highlight=False, emoji=False)
 
 
 def emit_json(data: Any) -> None:

@@ -218,6 +218,9 @@ def _bar(stage: Stage) -> str:
     row = ""
     for i in range(_COLUMNS):
         t_s = (i + 0.5) * period_s / _COLUMNS
-        level = stage.envelope.level(t_s, length_s)
-        row += _BARS[min(7, int(level * 8))] if t_s < length_s else "·"
+        if t_s < length_s:
+            level = stage.envelope.level(t_s, length_s)
+            row += _BARS[min(7, int(level * 8))]
+        else:
+            row += "·"
     return f"{row}  {period_s:g} s"

@@ -6,7 +6,7 @@ import time
 import wave
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -125,14 +125,12 @@ def _tell(
         return "yes" if passed else "NO"
 
     (stage,) = plan.protocol.channels[0].stages
-    output: Any = plan.output
     typer.echo(f"One contraction of {PRESET} at {AMPLITUDE_MA:g} mA, to a file.\n")
-    silent = plan.n_pulses - checks.expected_pulses
     emit_facts(
         {
             "stimulus": f"{train_words(stage)}; {event_words(stage.event)}",
             "compiled": f"{plan.n_pulses} pulses, {plan.n_frames:,} frames at "
-            f"{output.sample_rate_hz / 1e3:g} kHz, {output.dtype}",
+            f"{plan.output.sample_rate_hz / 1e3:g} kHz, {plan.output.dtype}",
             "delivered": f"{plan.duration_s:g} s of signal in {seconds:.2f} s",
         }
     )
@@ -141,10 +139,10 @@ def _tell(
         {
             "every sample the same, bit for bit": yes(checks.equal),
             "charge adds up to exactly zero": yes(not any(checks.charges)),
-            f"{checks.expected_pulses} pulses above zero current": yes(
+            f"{checks.expected_pulses} pulses": yes(
                 checks.pulses == checks.expected_pulses
             )
-            + f" (the ramp begins at 0 mA: {silent} without height)" * bool(silent),
+            + " (and the one at the foot of the ramp, which has no height)",
         }
     )
     typer.echo("\nSee for yourself:\n")

@@ -21,7 +21,7 @@ from nmes_wave.cli._options import (
     limit_set,
     stimulus,
 )
-from nmes_wave.cli._screen import emit_facts, emit_json, progress
+from nmes_wave.cli._screen import emit_facts, emit_json, note, progress
 from nmes_wave.cli._target import Target, whole
 from nmes_wave.plot.captions import clock
 
@@ -55,6 +55,7 @@ def render(
     plan = build_plan(protocol, settings, limit_set(limits))
     with whole(output) as place:
         _write(plan, place)
+    warned = cautions(plan)
     facts = {
         "file": str(output),
         "frames": plan.n_frames,
@@ -65,6 +66,7 @@ def render(
         "dtype": settings.dtype,
         "full_scale_ma": settings.full_scale_ma,
         "full_scale_chosen": not full_scale_ma,
+        "cautions": warned,
     }
     if json:
         emit_json(facts)
@@ -72,13 +74,33 @@ def render(
     emit_facts(
         {
             "file": str(output),
-            "frames": f"{plan.n_frames:,} × {plan.n_channels}",
+            "frames": f"{plan.n_frames:,} of {channels_words(plan.n_channels)}",
             "duration": f"{clock(plan.duration_s)} at {sample_rate_hz:g} Hz",
             "pulses": f"{plan.n_pulses:,}",
             "format": f"{output.suffix[1:].upper()}, {dtype}",
             "full scale": scale_words(plan, chosen=not full_scale_ma),
         }
     )
+
+
+def channels_words(n: int) -> str:
+    """Return ``1 channel`` or ``4 channels``."""
+    return f"{n} channel{'s' * (n > 1)}"
+
+
+def cautions(plan: Plan) -> list[str]:
+    """Say on stderr, and return, what the output changes more than it should."""
+    from nmes_wave.delivery_table import DeliveryVerdict
+
+    stages: dict[str, int] = {}
+    for row in plan.delivery:
+        if row.verdict == DeliveryVerdict.CAUTION:
+            text = f"{row.field}: {row.note}"
+            stages[text] = stages.get(text, 0) + 1
+    lines = [f"{text} ({n} stage{'s' * (n > 1)})" for text, n in stages.items()]
+    for line in lines:
+        note(f"caution: {line}")
+    return lines
 
 
 def scale_words(plan: Plan, *, chosen: bool) -> str:

@@ -25,7 +25,7 @@ from nmes_wave.cli._options import (
 )
 from nmes_wave.cli._screen import emit_facts, emit_json, note, progress
 from nmes_wave.cli._signals import orderly_signals
-from nmes_wave.cli.render import scale_words
+from nmes_wave.cli.render import cautions, scale_words
 from nmes_wave.plot.captions import clock
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def run(
         progress("delivering", plan.n_frames) as done,
         session,
     ):
+        cautions(plan)
         session.start(intensity)
         if intensity == 0:
             note("intensity 0: silence. --intensity 1 delivers the planned amplitude")
@@ -129,7 +130,8 @@ def _tell(
     as_json: bool,
 ) -> None:
     if as_json:
-        emit_json({"sink": sink, **dataclasses.asdict(status)})
+        asked = {"sink": sink, "start_intensity": intensity}
+        emit_json({**asked, **dataclasses.asdict(status)})
         return
     median_us, _, longest_us = status.callback_us
     emit_facts(

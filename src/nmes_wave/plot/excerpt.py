@@ -37,10 +37,12 @@ def choose(plan: Plan, c: int) -> Excerpt:
         k = (low + high) // 2
         late = train.onset_s(k, length_s) >= plateau_s
         low, high = (low, k) if late else (k + 1, high)
-    onset_s = begin_s + train.onset_s(low, length_s)
     fs = plan.output.sample_rate_hz
-    latest = (onset_s + train.jitter * 1.01 / train.rate_hz) * fs + 2
-    rows = plan.pulses(max(0.0, onset_s * fs - 2), latest)
+    earliest, latest = (
+        (begin_s + train.onset_s(low, length_s, jitter)) * fs
+        for jitter in (0.0, train.jitter)
+    )
+    rows = plan.pulses(max(0.0, earliest - 2), latest + 2)
     mine = (rows["channel"] == c) & (rows["stage"] == s) & (rows["index"] == low)
     return Excerpt(c, s, stage, begin_s, rows[mine][0])
 

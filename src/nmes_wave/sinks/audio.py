@@ -18,6 +18,10 @@ from nmes_wave.output import Output
 #: Closing a stream whose server has died never returns; after this it is left.
 CLOSE_TIMEOUT_S = 2.0
 
+#: Asked of a shared server, which has no deadline worth meeting: its calls come up
+#: to 50 ms apart on a busy machine, more than its own default (35 ms) allows.
+SHARED_LATENCY_S = 0.1
+
 #: Host APIs whose devices carry our frames unchanged and for us alone.
 _DIRECT_APIS = ("JACK Audio Connection Kit", "ASIO", "Windows WDM-KS")
 
@@ -207,7 +211,7 @@ class AudioSink:
                     device=self._chosen.index,
                     channels=self._n_channels,
                     dtype=self._output.dtype,
-                    latency="low" if self._chosen.direct else "high",
+                    latency="low" if self._chosen.direct else SHARED_LATENCY_S,
                     extra_settings=self._extra(sd),
                     callback=engine.callback_address,
                     finished_callback=sd._ffi.cast(

@@ -39,14 +39,17 @@ class FlacFile:
         self._errors = (soundfile.SoundFileError, AssertionError)
         # libsndfile takes the top 24 bits of an int32.
         self._shift = 8 if output.dtype == "int24" else 0
-        self._sound = soundfile.SoundFile(
-            self._guard,
-            "w",
-            int(output.sample_rate_hz),
-            n_channels,
-            "PCM_24" if self._shift else "PCM_16",
-            format="FLAC",
-        )
+        try:
+            self._sound = soundfile.SoundFile(
+                self._guard,
+                "w",
+                int(output.sample_rate_hz),
+                n_channels,
+                "PCM_24" if self._shift else "PCM_16",
+                format="FLAC",
+            )
+        except (*self._errors, ValueError) as error:  # one built without FLAC
+            raise OSError(f"libsndfile: {error}") from None
         self._sound.comment = comment
 
     def write(self, block: NDArray[np.generic]) -> None:
