@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import strategies as st
@@ -27,8 +29,9 @@ def make_plan(
 ):
     """One channel; without `train`, N events that begin anywhere in a frame."""
     if train is None:
-        period_us = event.duration_us / 0.7 + 5e6 / sample_rate_hz
-        train = Train(rate_hz=1e6 / period_us, jitter=0.3, count=N)
+        frames = math.ceil(event.duration_us * sample_rate_hz / 1e6) + 5
+        # a golden period leaves no gap wider than 0.006 frame among 300 onsets
+        train = Train(rate_hz=sample_rate_hz / (frames + 0.6180339887), count=N)
     stage = Stage(
         event=event,
         train=train,

@@ -18,7 +18,8 @@ SHOWN = {
     ),
     "russian_bursts": (
         [
-            "PASS: rms_ma of 'quadriceps': 30 mA",
+            "PASS: rms_ma",
+            "30 mA",
             "480 frames",
             "net charge: 0 codes",
             "CAUTION",

@@ -56,10 +56,11 @@ COMPILED = {"_core"}
 
 
 def layer(module: str) -> int:
-    while module not in LAYERS:
-        assert module, "not a layer"
-        module = module.rpartition(".")[0]
-    return LAYERS.index(module)
+    name = module
+    while name not in LAYERS:
+        name = name.rpartition(".")[0]
+        assert name, f"{module} stands in no layer"
+    return LAYERS.index(name)
 
 
 class Imports(ast.NodeVisitor):

@@ -139,12 +139,15 @@ def test_lobes_of_one_sign_lose_nothing_to_each_other():
 
 @st.composite
 def custom_shapes(draw):
-    """Lobes of alternating sign with pauses, in frames; and their areas."""
+    """Lobes of alternating sign with pauses, in frames; and their areas.
+
+    No pause is close to a frame: too few onsets would put both lobes into one.
+    """
     points, lobes, t = [], [], 0.0
     for i in range(draw(st.integers(2, 4))):
         sign = (-1) ** i
         if i:
-            t += draw(st.one_of(st.just(0.0), st.floats(0.01, 1.5)))
+            t += draw(st.one_of(st.just(0.0), st.floats(0.01, 0.5), st.just(1.5)))
         begin, levels = t, [draw(st.sampled_from([0.0, 0.3, 1.0]))]
         levels += draw(st.lists(st.floats(0.1, 1), min_size=1, max_size=3))
         levels.append(draw(st.sampled_from([0.0, 0.4, 1.0])))
@@ -172,7 +175,7 @@ def test_lobes_of_custom_shapes_lose_up_to_what_is_stated(shape, amplitude_ma, a
     stated = stated_loss(plan)
     percent = lowest_highest(field(plan, "lobe_loss_percent").delivered)[1]
     parts = losses / [level_of(plan) * area for _, _, _, area in lobes]
-    tight = 1.0 if aligned else 0.93
+    tight = 1.0 if aligned else 0.95
     assert tight * stated - 3 < losses.max() < stated + 3
     slack = 300 / level_of(plan) / min(area for _, _, _, area in lobes)
     assert tight * percent - slack < 100 * parts.max() < percent + slack

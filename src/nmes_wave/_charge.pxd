@@ -217,22 +217,26 @@ cdef inline void place_pulse(Event* ev, double width_us) noexcept nogil:
     cdef double boundary
     if width_us != shape.width_us:
         width = frames_of_us(width_us, shape.frames_per_us_1e6)
-    cdef Wide second = wide_times(width, shape.recovery_ratio)
+    cdef Wide second = width
+    if shape.recovery_ratio != 1.0:
+        second = wide_times(width, shape.recovery_ratio)
     ev.slope_num = 1.0
     ev.slope_den = shape.recovery_ratio
     if shape.snap:
         width = snapped(width)
         second = snapped(second)
         gap = wide_of(wide_floor(wide_add(gap, wide_of(0.5))))
-        ev.slope_num = width.hi
-        ev.slope_den = second.hi
-        if ev.slope_num == ev.slope_den:
-            ev.slope_num = 1.0
+        if width.hi == second.hi:
             ev.slope_den = 1.0
+        else:
+            ev.slope_num = width.hi
+            ev.slope_den = second.hi
     ev.width = width
     ev.second_width = second
     cdef double level = <double>ev.level
-    ev.lead = <int64_t>wide_ceil(wide_times(wide_of(ev.offset), level))
+    ev.lead = 0
+    if ev.offset > 0:
+        ev.lead = <int64_t>wide_ceil(wide_times(wide_of(ev.offset), level))
     end = wide_add(wide_of(ev.offset), width)
     # The phases must not meet inside a frame: they would cancel there.
     boundary = wide_ceil(end)
@@ -240,21 +244,24 @@ cdef inline void place_pulse(Event* ev, double width_us) noexcept nogil:
         ev.charge = <int64_t>wide_floor(wide_times(width, level))
     else:
         ev.charge = <int64_t>(level * (width.hi * shape.mean))
-    if not shape.balanced:
-        ev.n = <int64_t>boundary
-        ev.turn = ev.n
-        return
-    own = wide_add(end, gap)
     ev.turn = <int64_t>boundary
     ev.turn_offset = wide_of(0.0)
-    if own.hi > boundary or (own.hi == boundary and own.lo > 0):
-        boundary = wide_floor(own)
-        ev.turn = <int64_t>boundary
-        ev.turn_offset = wide_add(own, wide_of(-boundary))
-    own = wide_add(second, ev.turn_offset)
-    ev.n = ev.turn + <int64_t>wide_ceil(own)
+    if not shape.balanced:
+        ev.n = ev.turn
+        return
+    if gap.hi > 0:
+        own = wide_add(end, gap)
+        if own.hi > boundary or (own.hi == boundary and own.lo > 0):
+            boundary = wide_floor(own)
+            ev.turn = <int64_t>boundary
+            ev.turn_offset = wide_add(own, wide_of(-boundary))
+            second = wide_add(second, ev.turn_offset)
+    ev.n = ev.turn + <int64_t>wide_ceil(second)
     if shape.kind == RECTANGULAR_PULSE and ev.slope_den == 1.0:
-        ev.rest = <int64_t>wide_floor(wide_times(own, level))
+        # the charge at `turn`, had the recovery phase begun on its boundary
+        ev.rest = ev.charge
+        if ev.turn_offset.hi > 0:
+            ev.rest = <int64_t>wide_floor(wide_times(second, level))
 
 
 cdef inline Wide snapped(Wide width) noexcept nogil:

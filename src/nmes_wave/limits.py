@@ -1,148 +1,212 @@
-"""Limits, and what `check` says of a protocol that must keep them.
-
-A report says what is missing and what is close as well as what fails; it
-decides nothing about safety for a person.
-"""
+"""Limits, and a protocol checked against them."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
-from nmes_wave import _exposure_tmp as exposure  # until the exposure package is done
 from nmes_wave.errors import SpecError
-from nmes_wave.spec import Channel, StimProtocol
+from nmes_wave.exposure import ChannelExposure, total_current
+from nmes_wave.spec import StimProtocol
 from nmes_wave.spec._fields import Range, Spec
 
-_Limit = Annotated[float, Range(ge=0)] | None
-
-#: From this part of a limit on, a value is a CAUTION.
+#: A value from this part of its limit upward is a caution.
 CAUTION_FROM = 0.8
-#: Float64 rounding of the analytic figures; a value this close is at the limit.
-_ROUNDING = 1e-9
+#: Rounding of float64 arithmetic, relative; nothing else is forgiven.
+ROUNDING = 1e-9
+#: Two statements of the total that are this close are one (half sines).
+ONE_TOTAL = 2e-3
 
-
-class Verdict(StrEnum):
-    """What a rule says."""
-
-    PASS = "PASS"
-    CAUTION = "CAUTION"
-    FAIL = "FAIL"
-    NOT_EVALUATED = "NOT_EVALUATED"
+_Limit_mA = Annotated[float, Range(ge=0, unit="mA")]
+_Limit_us = Annotated[float, Range(ge=0, unit="µs")]
+_Limit_uC = Annotated[float, Range(ge=0, unit="µC")]
+_Limit_Hz = Annotated[float, Range(ge=0, unit="Hz")]
+_Limit_mA_cm2 = Annotated[float, Range(ge=0, unit="mA/cm²")]
+_Limit_W_cm2 = Annotated[float, Range(ge=0, unit="W/cm²")]
+_Limit_uA = Annotated[float, Range(ge=0, unit="µA")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits(Spec):
-    """What a protocol must keep; None: not evaluated.
+    """The most that a protocol may deliver, rule by rule; None: not evaluated.
+
+    The defaults are choices and quotations. They are not a statement that a
+    stimulus within them is safe, and no conformity with a standard is claimed.
 
     Parameters
     ----------
     max_amplitude_ma
-        Peak of a channel. 100 mA is a choice.
+        Peak of the first phase, each channel. 100 mA: a choice, within the
+        0–130 mA of a certified stimulator (RehaStim2 manual, p. 28).
     max_phase_width_us
-        Width of a first phase. 1000 µs: the widest published protocol here.
+        Width of the first phase, of the widest lobe of a custom shape, or half
+        a carrier cycle. 1000 µs: the widest published protocol here, "1 ms,
+        symmetrical biphasic" (Yoshida, as tabled by Conley et al. 2021, Sports
+        Health 13:116, Table 5).
     max_charge_per_phase_uc
-        65 µC: the maximum of a certified stimulator (RehaStim2, 130 mA × 500 µs).
+        Charge of the largest phase. 65 µC: the maximum of a certified
+        stimulator, 130 mA × 500 µs (RehaStim2 manual, p. 28: 0–130 mA, 20–500
+        µs).
     max_rate_hz
-        Rate of a train; N-lets and the first interval count in the r.m.s.
-        150 Hz is a choice.
+        Rate of the train, the fast end of a sweep; of bursts, not of their
+        carrier. N-lets and first intervals count in the r.m.s. alone. 150 Hz: a
+        choice.
     max_rms_ma
-        R.m.s. over any second. 50 mA: IEC 60601-2-10 as two makers quote it
-        ("the stimulator output current can never exceed 50 mA r.m.s.",
-        Enraf-Nonius; XBody Newave). The standard itself was not read.
+        Root mean square, highest over any one second. 50 mA: IEC 60601-2-10 as
+        two makers quote it: "the stimulator output current can never exceed 50
+        mA r.m.s." (Enraf-Nonius Endomed 484, p. 47); "the limitation (50mA) in
+        point 201.12.4.104 of the standard" (XBody Newave, p. 42). The standard
+        itself was not seen.
     max_rms_density_ma_cm2
-        R.m.s. over the smallest electrode. 2 mA/cm²: IEC notice ("any electrodes
-        that have current densities exceeding 2 mA/cm2 may require the special
-        attention of the OPERATOR", AS 60601.2.10:2018), which makers read as
-        r.m.s.
+        The same over the smallest electrode of the channel. 2 mA/cm²: a notice
+        of IEC 60601-2-10 ("any electrodes that have current densities exceeding
+        2 mA/cm2 may require the special attention of the OPERATOR", AS
+        60601.2.10:2018), which makers read as r.m.s.
     max_power_density_w_cm2
-        Into 500 Ω, highest one-second average, smallest electrode. 0.25 W/cm²:
-        FDA 1999, guidance for powered muscle stimulators, note 6, "to reduce the
-        risk of thermal burns".
+        Power into 500 Ω over the smallest electrode, highest one-second
+        average. 0.25 W/cm²: FDA, Guidance Document for Powered Muscle
+        Stimulator 510(k)s, 1999, note 6: averaged over an output duration of
+        one second, it should be < 0.25 W/cm² "to reduce the risk of thermal
+        burns".
     max_net_dc_ua
-        Highest one-second mean. 50 µA: the baseline guard of a research
-        stimulator (Digitimer DS5).
+        Net direct current, highest one-second mean. 50 µA: the baseline guard
+        of Digitimer's DS5 (manual, p. 29: "Average Low level (baseline) current
+        (AvL) 50µA").
     max_total_current_ma
-        Sum of magnitudes over channels at any instant. 200 mA is a choice.
+        Sum of magnitudes over channels at any instant. 200 mA: a choice.
 
     Raises
     ------
     SpecError
-        For a limit that is negative or no number.
+        For a negative limit.
     """
 
-    max_amplitude_ma: _Limit = 100.0
-    max_phase_width_us: _Limit = 1000.0
-    max_charge_per_phase_uc: _Limit = 65.0
-    max_rate_hz: _Limit = 150.0
-    max_rms_ma: _Limit = 50.0
-    max_rms_density_ma_cm2: _Limit = 2.0
-    max_power_density_w_cm2: _Limit = 0.25
-    max_net_dc_ua: _Limit = 50.0
-    max_total_current_ma: _Limit = 200.0
+    max_amplitude_ma: _Limit_mA | None = 100.0
+    max_phase_width_us: _Limit_us | None = 1000.0
+    max_charge_per_phase_uc: _Limit_uC | None = 65.0
+    max_rate_hz: _Limit_Hz | None = 150.0
+    max_rms_ma: _Limit_mA | None = 50.0
+    max_rms_density_ma_cm2: _Limit_mA_cm2 | None = 2.0
+    max_power_density_w_cm2: _Limit_W_cm2 | None = 0.25
+    max_net_dc_ua: _Limit_uA | None = 50.0
+    max_total_current_ma: _Limit_mA | None = 200.0
 
-    @staticmethod
-    def named(name: str) -> Limits:
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of the named sets."""
+        return ("default", "unlimited")
+
+    @classmethod
+    def named(cls, name: str) -> Limits:
         """Return a named set.
 
         Parameters
         ----------
         name
-            ``default``, or ``unlimited``: nothing is evaluated, for computation
-            only; a hardware sink refuses a plan built with it.
+            ``default``, the same as ``Limits()``; or ``unlimited``, which
+            evaluates nothing and is for computation only: a hardware sink
+            refuses a plan that was built with it.
 
         Raises
         ------
         SpecError
-            For another name.
+            For an unknown name.
         """
         if name == "default":
-            return Limits()
+            return cls()
         if name == "unlimited":
-            return Limits(**{f.name: None for f in fields(Limits)})
-        known = ", ".join(Limits.names())
-        raise SpecError("Limits.named", name, f"must be one of {known}")
-
-    @staticmethod
-    def names() -> tuple[str, ...]:
-        """Return the names of the sets."""
-        return ("default", "unlimited")
+            return cls(**{field.name: None for field in dataclasses.fields(cls)})
+        names = ", ".join(map(repr, cls.names()))
+        raise SpecError("Limits.named", name, f"must be one of {names}")
 
 
-#: Unit, and where the default comes from, in the words that a report shows.
+class _Rule(NamedTuple):
+    unit: str
+    source: str  # of the default
+    remedy: str
+
+
 _RULES = {
-    "amplitude_ma": ("mA", "choice"),
-    "phase_width_us": ("µs", "widest published protocol here"),
-    "charge_per_phase_uc": ("µC", "maximum of RehaStim2"),
-    "rate_hz": ("Hz", "choice"),
-    "rms_ma": ("mA", "IEC 60601-2-10, as two makers quote it"),
-    "rms_density_ma_cm2": ("mA/cm²", "IEC 60601-2-10, notice"),
-    "power_density_w_cm2": ("W/cm²", "FDA 1999, note 6"),
-    "net_dc_ua": ("µA", "Digitimer DS5, baseline guard"),
-    "total_current_ma": ("mA", "choice"),
+    "amplitude_ma": _Rule("mA", "a choice", "lower amplitude_ma"),
+    "phase_width_us": _Rule(
+        "µs",
+        "the widest published protocol here, Yoshida in Conley et al. 2021",
+        "shorten phase_width_us",
+    ),
+    "charge_per_phase_uc": _Rule(
+        "µC",
+        "the maximum of a certified stimulator, RehaStim2",
+        "lower amplitude_ma or shorten the phase",
+    ),
+    "rate_hz": _Rule("Hz", "a choice", "lower the rate of the train"),
+    "rms_ma": _Rule(
+        "mA",
+        "IEC 60601-2-10, as two makers quote it",
+        "lower amplitude_ma, the phase width or the rate",
+    ),
+    "rms_density_ma_cm2": _Rule(
+        "mA/cm²",
+        "a notice of IEC 60601-2-10, read as r.m.s.",
+        "lower amplitude_ma, the phase width or the rate, or use larger electrodes",
+    ),
+    "power_density_w_cm2": _Rule(
+        "W/cm²",
+        "FDA 1999, Powered Muscle Stimulator 510(k)s, note 6",
+        "lower amplitude_ma, the phase width or the rate, or use larger electrodes",
+    ),
+    "net_dc_ua": _Rule(
+        "µA",
+        "the baseline guard of Digitimer's DS5",
+        "use a balanced event, or lower amplitude_ma or the rate",
+    ),
+    "total_current_ma": _Rule(
+        "mA",
+        "a choice",
+        "lower amplitude_ma, or keep channels apart by phase_deg or start_s",
+    ),
 }
+_NO_LIMIT = "no limit set"
+_NO_ELECTRODES = "no electrode area: give the channel its electrodes"
 
 
-@dataclass(frozen=True)
+class Verdict(StrEnum):
+    """How a value stands to its limit."""
+
+    PASS = "PASS"
+    #: From 80 % of the limit upward; or only an upper bound is above it.
+    CAUTION = "CAUTION"
+    #: Above the limit.
+    FAIL = "FAIL"
+    #: Without a limit, or without what the value needs; the note says what.
+    NOT_EVALUATED = "NOT_EVALUATED"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one rule says of one channel.
+    """One rule on one channel.
 
     Attributes
     ----------
-    rule : str
-        Named after its quantity.
-    channel : str or None
-        None: of the whole protocol.
-    value, limit : float or None
-        None where it could not be evaluated, or is not limited.
-    unit : str
-    verdict : Verdict
-    source : str
-        Where the default limit comes from; "given" for another one.
-    note : str
-        What is missing, or how far the value is a bound.
+    rule
+        Name of the rule, which is its quantity with its unit.
+    channel
+        Name of the channel; None for all channels together.
+    value
+        The worst case of the whole protocol; None where it is not evaluated.
+    limit
+        What it is compared with; None without one.
+    unit
+        Of both.
+    verdict
+        See `Verdict`.
+    source
+        Where the limit comes from.
+    note
+        What is missing, or how the value is meant.
     """
 
     rule: str
@@ -155,143 +219,193 @@ class Finding:
     note: str = ""
 
     def describe(self) -> str:
-        """Say the finding in one line."""
-        where = "all channels" if self.channel is None else repr(self.channel)
-        text = f"{self.rule} of {where}: "
+        """Say the finding in one line, and for a FAIL what to do."""
+        where = "over all channels" if self.channel is None else f"on {self.channel}"
         if self.value is None or self.limit is None:
-            return f"{text}{self.verdict.lower().replace('_', ' ')}, {self.note}"
-        relation = "above" if self.verdict is Verdict.FAIL else "of"
-        text += f"{self.value:.4g} {self.unit} {relation} the limit of "
-        text += f"{self.limit:.4g} {self.unit} ({self.source})"
+            return f"{self.rule} {where}: not evaluated, {self.note}"
+        value, limit = f"{self.value:.6g}", f"{self.limit:.6g}"
+        if self.verdict is Verdict.FAIL and value == limit:
+            value, limit = repr(self.value), repr(self.limit)
+        how = {
+            Verdict.FAIL: "above",
+            Verdict.CAUTION: f"{_percent(self)} of",
+            Verdict.PASS: "within",
+        }[self.verdict]
+        text = f"{self.rule} {where}: {value} {self.unit} is {how} the limit of "
+        text += f"{limit} {self.unit} ({self.source})"
+        if self.verdict is Verdict.FAIL:
+            text += f"; {_RULES[self.rule].remedy}"
         return f"{text}; {self.note}" if self.note else text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
-    """All findings of a check.
+    """A protocol against its limits; prints as a table.
 
     Attributes
     ----------
-    findings : tuple of Finding
-        Rule by rule, channel by channel.
+    protocol
+        Title of the protocol.
+    findings
+        By rule, then by channel.
     """
 
+    protocol: str
     findings: tuple[Finding, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether no rule fails."""
+        """Whether no rule fails; cautions and what is not evaluated pass."""
         return all(f.verdict is not Verdict.FAIL for f in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data."""
-        rows = [
-            {f.name: getattr(finding, f.name) for f in fields(Finding)}
-            for finding in self.findings
-        ]
-        return {"passed": self.passed, "findings": rows}
+        rows = [dataclasses.asdict(finding) for finding in self.findings]
+        for row in rows:
+            row["verdict"] = str(row["verdict"])
+        return {"protocol": self.protocol, "passed": self.passed, "findings": rows}
 
     def to_json(self) -> str:
-        """Return the report as JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
+        """Return `to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    def __repr__(self) -> str:
+        return f"<Report {self._headline()}>"
 
     def __str__(self) -> str:
-        head = ("rule", "channel", "value", "limit", "unit", "verdict", "")
-        rows = [head]
-        for f in self.findings:
-            value = "-" if f.value is None else f"{f.value:.4g}"
-            limit = "-" if f.limit is None else f"{f.limit:.4g}"
-            channel = "all" if f.channel is None else f.channel
-            rows.append((f.rule, channel, value, limit, f.unit, f.verdict, f.note))
-        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-        lines = []
-        for row in rows:
-            cells = [
-                cell.rjust(width) if i in (2, 3) else cell.ljust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ]
-            lines.append("  ".join(cells).rstrip())
-        lines.append("passed" if self.passed else "FAILED")
-        return "\n".join(lines)
+        """Return the table; channels with the same finding stand together."""
+        return "\n".join([self._headline(), *_table(self.findings)])
+
+    def _headline(self) -> str:
+        verdicts = [finding.verdict for finding in self.findings]
+        counts = [
+            f"{verdicts.count(verdict)} {verdict}"
+            for verdict in (Verdict.FAIL, Verdict.CAUTION, Verdict.NOT_EVALUATED)
+            if verdict in verdicts
+        ]
+        outcome = "passed" if self.passed else "failed"
+        return ", ".join([f"{self.protocol}: {outcome}", *counts])
 
 
 def check(protocol: StimProtocol, limits: Limits | None = None) -> Report:
-    """Hold a protocol against limits.
+    """Compare the worst case of a protocol with limits.
+
+    All quantities are those of the described waveforms at full intensity, found
+    in closed form; nothing is rendered.
 
     Parameters
     ----------
     protocol
-        What is to be delivered.
+        What would be delivered.
     limits
-        None: the defaults.
+        What it must keep; None: the defaults of `Limits`.
 
     Returns
     -------
     Report
-        PASS; CAUTION from 80 % of a limit upward; FAIL above it; NOT_EVALUATED
-        where a limit is None or something (an electrode's area) is missing.
     """
     limits = Limits() if limits is None else limits
-    findings = []
+    return Report(protocol=protocol.name, findings=tuple(_findings(protocol, limits)))
+
+
+def _findings(protocol: StimProtocol, limits: Limits) -> Iterator[Finding]:
+    exposures = [(c.name, ChannelExposure(c)) for c in protocol.channels]
     for rule in _RULES:
+        limit: float | None = getattr(limits, f"max_{rule}")
         if rule == "total_current_ma":
-            findings.append(_total(protocol, limits))
+            yield _total(protocol, limit)
             continue
-        for channel in protocol.channels:
-            findings.append(_finding(rule, channel, limits))
-    return Report(tuple(findings))
+        for name, exposure in exposures:
+            value = None if limit is None else getattr(exposure, rule)
+            yield _finding(rule, name, value, limit)
 
 
-def _finding(rule: str, channel: Channel, limits: Limits) -> Finding:
-    limit = getattr(limits, f"max_{rule}")
-    if limit is None:
-        return _made(rule, channel.name, None, limit, "no limit set")
-    area_cm2 = channel.smallest_area_cm2
-    if rule.endswith("_cm2") and area_cm2 is None:
-        return _made(rule, channel.name, None, limit, "no electrode area given")
-    if rule == "rms_density_ma_cm2":
-        assert area_cm2 is not None
-        return _made(rule, channel.name, exposure.rms_ma(channel) / area_cm2, limit)
-    return _made(rule, channel.name, getattr(exposure, rule)(channel), limit)
-
-
-def _total(protocol: StimProtocol, limits: Limits) -> Finding:
-    limit = limits.max_total_current_ma
-    if limit is None:
-        return _made("total_current_ma", None, None, limit, "no limit set")
-    value, exact = exposure.total_current_ma(protocol.channels)
-    note = "" if exact else "an upper bound: the channels' events wander"
-    finding = _made("total_current_ma", None, value, limit, note)
-    highest = max(exposure.amplitude_ma(c) for c in protocol.channels)
-    if finding.verdict is not Verdict.FAIL or exact or highest > limit:
-        return finding
-    return _made("total_current_ma", None, value, limit, note, Verdict.CAUTION)
-
-
-def _made(
-    rule: str,
-    channel: str | None,
-    value: float | None,
-    limit: float | None,
-    note: str = "",
-    verdict: Verdict | None = None,
+def _finding(
+    rule: str, channel: str | None, value: float | None, limit: float | None
 ) -> Finding:
-    unit, source = _RULES[rule]
-    if limit != getattr(_DEFAULTS, f"max_{rule}"):
-        source = "given"
-    if verdict is None:
-        verdict = _verdict(value, limit)
-    return Finding(rule, channel, value, limit, unit, verdict, source, note)
-
-
-def _verdict(value: float | None, limit: float | None) -> Verdict:
+    note = ""
     if value is None or limit is None:
-        return Verdict.NOT_EVALUATED
-    if value > limit * (1 + _ROUNDING):
-        return Verdict.FAIL
-    if value >= CAUTION_FROM * limit * (1 - _ROUNDING) and value > 0:
-        return Verdict.CAUTION
-    return Verdict.PASS
+        verdict = Verdict.NOT_EVALUATED
+        note = _NO_LIMIT if limit is None else _NO_ELECTRODES
+    elif value > limit * (1 + ROUNDING):
+        verdict = Verdict.FAIL
+    elif value > 0 and value >= CAUTION_FROM * limit * (1 - ROUNDING):
+        verdict = Verdict.CAUTION
+    else:
+        verdict = Verdict.PASS
+    by_default = limit == getattr(Limits, f"max_{rule}")
+    return Finding(
+        rule=rule,
+        channel=channel,
+        value=value,
+        limit=limit,
+        unit=_RULES[rule].unit,
+        verdict=verdict,
+        source="" if limit is None else _RULES[rule].source if by_default else "given",
+        note=note,
+    )
 
 
-_DEFAULTS = Limits()
+def _total(protocol: StimProtocol, limit: float | None) -> Finding:
+    if limit is None:
+        return _finding("total_current_ma", None, None, None)
+    total = total_current(protocol)
+    finding = _finding("total_current_ma", None, total.bound_ma, limit)
+    if total.bound_ma <= total.reached_ma * (1 + ONE_TOTAL):
+        return finding
+    note = f"an upper bound, {total.reached_ma:.6g} mA is reached for certain"
+    verdict = finding.verdict
+    if verdict is Verdict.FAIL and total.reached_ma <= limit * (1 + ROUNDING):
+        verdict = Verdict.CAUTION
+    return dataclasses.replace(finding, verdict=verdict, note=note)
+
+
+# -- the table ----------------------------------------------------------------
+
+
+def _table(findings: tuple[Finding, ...]) -> Iterator[str]:
+    alike: dict[Finding, list[str]] = {}
+    sources: dict[str, dict[str, None]] = {}
+    for finding in findings:
+        names = alike.setdefault(dataclasses.replace(finding, channel=None), [])
+        names.append("all together" if finding.channel is None else finding.channel)
+        if finding.source:
+            sources.setdefault(finding.source, {})[finding.rule] = None
+    rows: list[tuple[str, ...]] = [
+        ("verdict", "rule", "channel", "value", "limit", "unit", "", "")
+    ]
+    rows += [_cells(finding, names) for finding, names in alike.items()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        padded = (
+            cell.rjust(width) if i in _NUMBERS else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(padded).rstrip()
+    if sources:
+        yield "limits:"
+    for source, rules in sources.items():
+        yield f"  {', '.join(rules)}: {source}"
+
+
+_NUMBERS = (3, 4, 6)  # columns
+
+
+def _cells(finding: Finding, names: list[str]) -> tuple[str, ...]:
+    others = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return (
+        finding.verdict,
+        finding.rule,
+        ", ".join(names[:2]) + others,
+        "-" if finding.value is None else f"{finding.value:.4g}",
+        "-" if finding.limit is None else f"{finding.limit:.6g}",
+        finding.unit,
+        _percent(finding),
+        finding.note,
+    )
+
+
+def _percent(finding: Finding) -> str:
+    if finding.value is None or not finding.limit:
+        return ""
+    return f"{100 * finding.value / finding.limit:.3g} %"

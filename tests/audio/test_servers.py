@@ -151,13 +151,18 @@ def test_jack_cable_reaches_another_client(jack_server: JackServer) -> None:
 TONE = """
     import time
     import sounddevice
+    blocks = 0
 
     def callback(out, *_):
+        global blocks
         out[:] = b"\\0\\0\\0\\x3f" * (len(out) // 4)
+        blocks += 1
 
     with sounddevice.RawOutputStream(
         48_000, channels=1, dtype="float32", callback=callback
     ):
+        while blocks < 5:
+            time.sleep(0.01)
         print("playing")
         time.sleep(60)
 """
@@ -255,7 +260,8 @@ def test_servers_end_with_a_killed_test_run(
         from audio.servers import JackServer, PulseServer
         with PulseServer() as pulse, JackServer() as jack:
             recorders = pulse.record(), jack.record()
-            client = popen_client("import time; time.sleep(60)", jack.env)
+            client = popen_client("import time; print('up'); time.sleep(60)", jack.env)
+            client.wait_for("up")
             print(pulse.directory, jack.directory)
             print("ready")
             time.sleep(60)

@@ -57,6 +57,7 @@ def assert_refused(result, code, *words):
         ([*RENDER, "--edges", "round"], ["round", "snap"]),
         ([*RENDER, "-o", "nowhere/out.wav"], ["nowhere"]),
         ([*RENDER, "-o", "."], ["folder"]),
+        ([*RENDER, "-o", "/proc/out.wav"], ["/proc/out.wav: cannot be written"]),
         ([*RENDER, "-o", "out.mp3"], ["out.mp3: ", ".wav"]),
         ([*RENDER, "-o", "out"], ["out: ", ".wav"]),
         ([*RENDER, "-o", "out.flac", "--dtype", "float32"], ["out.flac: ", "float32"]),

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from nmes_wave.cli import catalogue, check, demo, devices, plot, render, run
+from nmes_wave.cli._screen import printable
 from nmes_wave.cli._signals import orderly_signals
 from nmes_wave.errors import LimitError, NmesWaveError, SinkError, StateError
 
@@ -113,7 +114,5 @@ def _invoke(arguments: list[str]) -> None:
 
 def _fail(code: int, message: str) -> int:
     """Print one line, whatever a name or a file put into the message."""
-    line = " ".join(message.split())
-    line = "".join(c if c.isprintable() else "?" for c in line)
-    typer.echo(f"nmes-wave: {line}", err=True)
+    typer.echo(f"nmes-wave: {printable(' '.join(message.split()))}", err=True)
     return code

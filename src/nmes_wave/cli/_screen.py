@@ -31,6 +31,11 @@ def console(file: IO[str] | None = None) -> Console:
     return PipedConsole(file=file, width=fixed, highlight=False, emoji=False)
 
 
+def printable(text: str) -> str:
+    """Return the text without what a terminal would obey: a file may hold it."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
 def emit_json(data: Any) -> None:
     """Print data as JSON on stdout."""
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))

@@ -33,7 +33,12 @@ def whole(path: Path) -> Iterator[Path]:
         raise UsageError(f"{path}: there is no folder {folder}")
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; a file name is needed")
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".nmes-wave-") as place:
+    try:
+        beside = tempfile.TemporaryDirectory(dir=folder, prefix=".nmes-wave-")
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"{path}: cannot be written: {reason}") from None
+    with beside as place:
         try:
             yield Path(place) / path.name
         except (FormatError, SinkError) as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmes_wave.cli._options import Json, Name, is_path, load_file, load_preset
-from nmes_wave.cli._screen import console, emit_json
+from nmes_wave.cli._screen import console, emit_json, printable
 from nmes_wave.errors import NmesWaveError
 from nmes_wave.plot.captions import clock, event_words, train_words
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _COLOURS = {"complete": "green", "partial": "yellow", "entry": "red"}
 _KINDS = {"reported": "green", "secondary": "cyan", "derived": "blue"}
 _BARS = "▁▂▃▄▅▆▇█"
-_COLUMNS = 60
+_BAR_COLUMNS = 60
+#: From here on the population has a column of its own.
+_WIDE_COLUMNS = 100
 
 
 def presets(
@@ -45,22 +47,27 @@ def presets(
         emit_json([_summary(preset) for preset in found])
         return
     from rich.table import Table
+    from rich.text import Text
 
+    screen = console()
+    wide = screen.width >= _WIDE_COLUMNS
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("name", "population", "muscle", "rate", "width", "on/off"):
-        table.add_column(heading, no_wrap=heading not in ("population", "muscle"))
-    table.add_column("status")
+    for heading in ("name", *["population"] * wide):
+        table.add_column(heading)
+    for heading in ("muscle", "rate", "width", "on/off", "status"):
+        table.add_column(heading, no_wrap=True)
     for preset in found:
+        name, population = Text(preset.name, "bold"), Text(preset.population)
+        first = [name, population] if wide else [Text.assemble(name, "\n", population)]
         table.add_row(
-            preset.name,
-            preset.population,
-            preset.muscle,
+            *first,
+            Text(preset.muscle),
             _value(preset, "rate_hz"),
             _width(preset),
             _on_off(preset),
-            f"[{_COLOURS[preset.status]}]{preset.status}[/]",
+            Text(preset.status, _COLOURS[preset.status]),
         )
-    console().print(table)
+    screen.print(table)
 
 
 def _summary(preset: Preset) -> dict[str, Any]:
@@ -193,7 +200,7 @@ def _print_timeline(
     screen.print(f"\n[bold]Timeline: {clock(protocol.duration_s)}[/]")
     for channel in protocol.channels:
         for line in _timeline(channel, with_amplitude):
-            screen.print(f"  {line}", markup=False, soft_wrap=True)
+            screen.print(f"  {printable(line)}", markup=False, soft_wrap=True)
 
 
 def _timeline(channel: Channel, with_amplitude: bool) -> list[str]:
@@ -216,8 +223,8 @@ def _bar(stage: Stage) -> str:
     """Return one on- and off-period as a row of blocks."""
     period_s, length_s = float(stage.exact_period_s), stage.on_period_s
     row = ""
-    for i in range(_COLUMNS):
-        t_s = (i + 0.5) * period_s / _COLUMNS
+    for i in range(_BAR_COLUMNS):
+        t_s = (i + 0.5) * period_s / _BAR_COLUMNS
         if t_s < length_s:
             level = stage.envelope.level(t_s, length_s)
             row += _BARS[min(7, int(level * 8))]

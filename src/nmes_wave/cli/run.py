@@ -142,6 +142,7 @@ def _tell(
             "pulses": f"{status.pulses:,} at intensity {intensity:g}",
             "full scale": scale_words(plan, chosen=chosen),
             "underruns": f"{status.underruns}",
+            "stop": f"at worst {status.worst_stop_ms:.3g} ms to silence",
             "callback": f"{median_us:.3g} µs median, {longest_us:.3g} µs longest",
         }
     )

@@ -210,11 +210,11 @@ def _most_events(stage: Stage) -> int:
 def _square_s(stage: Stage, part: float) -> float:
     """Most that one event at `part` of I adds to one second."""
     event = stage.event
-    area_us = min(event.square_area_us, 1e6)
+    area_us = event.square_area_us
     if isinstance(event, Burst):
         half_cycles = math.ceil(1e6 / event.phase_width_us)
         area_us *= min(1.0, half_cycles / (2 * event.cycles))
-    return part**2 * area_us * 1e-6
+    return part**2 * min(area_us * 1e-6, 1.0)
 
 
 def _charge_s(stage: Stage, part: float) -> float:
@@ -234,7 +234,7 @@ def _n_laid_out(stage: Stage) -> int:
 
 
 def _kept(stage: Stage) -> list[int]:
-    """Indices of the events of an on-period that are laid out."""
+    """Return the indices of the events of an on-period that are laid out."""
     n, edge = stage.n_events, _edge(stage)
     if not _is_long(stage):
         return [*range(n)]
@@ -321,7 +321,9 @@ def _extremes(values: _Array, first: _Index, last: _Index) -> tuple[_Array, _Arr
     """Return the highest and lowest of values[first..last], ends included."""
     padded = np.append(values, 0.0)
     ends = np.column_stack([first, last + 1]).ravel()
-    return np.maximum.reduceat(padded, ends)[::2], np.minimum.reduceat(padded, ends)[::2]
+    return np.maximum.reduceat(padded, ends)[::2], np.minimum.reduceat(padded, ends)[
+        ::2
+    ]
 
 
 def _running(values: _Array) -> _Array:

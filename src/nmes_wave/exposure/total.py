@@ -285,7 +285,7 @@ def _highest_by_channel(amplitudes: Iterable[tuple[int, float]]) -> float:
     highest: dict[int, float] = {}
     for channel, amplitude_ma in amplitudes:
         highest[channel] = max(amplitude_ma, highest.get(channel, 0.0))
-    return math.fsum(highest.values())
+    return sum(highest.values())
 
 
 _P = TypeVar("_P", "_Meeting", "_Stretch")

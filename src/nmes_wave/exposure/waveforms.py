@@ -142,12 +142,13 @@ def _corners_us(
     event: Pulse | Burst | CustomPulse, width: _Array, late_us: float
 ) -> _Array:
     """Return the corners of events; `width` scales phases, shape (events, 1)."""
-    if isinstance(event, Burst):
-        halves = np.arange(2 * event.cycles)[:, None] + _parts(event.shape)
-        return event.phase_width_us * np.ones_like(width) * halves.ravel()
-    if isinstance(event, CustomPulse):
-        times = {t for segment in event.segments() for t in segment[:2]}
-        return np.ones_like(width) * np.array(sorted(times))
+    if not isinstance(event, Pulse):
+        if isinstance(event, Burst):
+            halves = np.arange(2 * event.cycles)[:, None] + _parts(event.shape)
+            times = event.phase_width_us * halves.ravel()
+        else:
+            times = np.unique([segment[:2] for segment in event.segments()])
+        return np.tile(times, (len(width), 1))
     first = event.phase_width_us * width
     corners = [first * _parts(event.shape)]
     if event.balanced:
