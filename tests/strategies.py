@@ -74,8 +74,7 @@ def custom_pulses(draw, frame_us):
         t += width * frame_us
         points.append((t, level))
     area = math.fsum(
-        0.5 * (a + b) * (t1 - t0)
-        for (t0, a), (t1, b) in itertools.pairwise(points)
+        0.5 * (a + b) * (t1 - t0) for (t0, a), (t1, b) in itertools.pairwise(points)
     )
     level = draw(st.floats(0.2, 1))
     width = area / level

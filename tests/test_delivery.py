@@ -25,6 +25,7 @@ from delivered import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import plans
 
 from nmes_wave.delivery import DeliveryVerdict, delivery_of
 from nmes_wave.output import Output
@@ -254,9 +255,9 @@ def test_what_an_output_does_well_is_no_caution():
 
 
 def test_pulses_so_close_that_their_codes_add_up_are_a_caution():
-    pulse = Pulse(phase_width_us=250)
-    for rate_hz, verdict in ((1999.7, "CAUTION"), (1800.0, "EXACT")):
-        plan = make_plan(pulse, train=Train(rate_hz=rate_hz, count=N))
+    pulse = Pulse(phase_width_us=255)  # 24.48 frames with the recovery phase
+    for frames, verdict in ((24.4801, "CAUTION"), (25.781, "CAUTION"), (26.6, "EXACT")):
+        plan = make_plan(pulse, train=Train(rate_hz=48000 / frames, count=N))
         assert field(plan, "rate_hz").verdict == verdict
         spans = [plan.core.event_span(0, k) for k in range(N)]
         overlap = any(end > first for (_, end), (first, _) in pairwise(spans))
@@ -317,3 +318,18 @@ def test_delivery_is_an_immutable_sequence_with_a_json_form():
     assert gap["delivered"] == [0.0, pytest.approx(1e6 / 48000)]
     assert (gap["unit"], gap["verdict"]) == ("µs", "QUANTIZED")
     assert (gap["channel"], gap["stage"], gap["asked"]) == ("c", 0, 0.0)
+
+
+@SLOW
+@given(plans())
+def test_every_legal_plan_has_a_finite_printable_delivery(plan):
+    delivery = plan.delivery
+    data = json.loads(delivery.to_json())
+    for row in data["rows"]:
+        assert np.isfinite(row["error"]).all()
+    lines = str(delivery).splitlines()
+    headings = [line for line in lines[2:] if not line.startswith(" ")]
+    n_stages = sum(len(channel.stages) for channel in plan.protocol.channels)
+    assert 0 < len(headings) <= n_stages
+    stages = {(row.channel, row.stage) for row in delivery}
+    assert len(stages) == n_stages

@@ -333,17 +333,18 @@ def test_more_commands_than_the_ring_holds_are_refused_at_once():
     with nw.Session(plan_of(), sink=SlowSink(speed=0.05)) as session:
         session.start(0.1)
         with pytest.raises(nw.StateError, match="256 commands wait"):
-            for _ in range(300):
-                session.set_intensity(0.2)
+            [session.set_intensity(0.2) for _ in range(300)]
         session.emergency_stop()
 
 
 def test_an_unclosed_session_warns_and_stops():
     session = nw.Session(plan_of(on_s=30), sink="null").__enter__()
     session.start(1.0)
+    kept = [session]
+    del session
     with pytest.warns(ResourceWarning, match="unclosed <Session"):
-        del session
-        gc.collect()
+        kept.clear()
+    gc.collect()
     assert not [t for t in threading.enumerate() if t.name.startswith("nmes-wave")]
 
 

@@ -11,7 +11,6 @@ Names that need more than NumPy are loaded when they are first used.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -56,17 +55,17 @@ if TYPE_CHECKING:
     from nmes_wave import presets as presets
     from nmes_wave.plot import plot_plan as plot_plan
     from nmes_wave.session import Session as Session
-    from nmes_wave.session import State as State
-    from nmes_wave.session import Status as Status
     from nmes_wave.sinks import MemorySink as MemorySink
     from nmes_wave.sinks import Sink as Sink
+    from nmes_wave.status import State as State
+    from nmes_wave.status import Status as Status
 
 _LAZY = {
     "MemorySink": "nmes_wave.sinks",
     "Session": "nmes_wave.session",
     "Sink": "nmes_wave.sinks",
-    "State": "nmes_wave.session",
-    "Status": "nmes_wave.session",
+    "State": "nmes_wave.status",
+    "Status": "nmes_wave.status",
     "plot_plan": "nmes_wave.plot",
 }
 
@@ -115,6 +114,8 @@ def __getattr__(name: str) -> Any:
     if name == "presets":
         return import_module("nmes_wave.presets")
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("nmes-wave")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)

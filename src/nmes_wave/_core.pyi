@@ -1,9 +1,8 @@
 from typing import Any, Self, TypedDict
 
-from typing_extensions import disjoint_base
-
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 class _Snapshot(TypedDict):
     state: int

@@ -6,6 +6,7 @@ frames and a fraction for instants, two float64 (`_wide`) for lengths.
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from typing import Any
 
@@ -116,10 +117,10 @@ def _shape(event: Pulse | Burst | CustomPulse, output: Output) -> dict[str, Any]
 def _segments(event: CustomPulse, output: Output) -> list[tuple[Any, ...]]:
     """Return (start, area, level, half slope) of each straight piece, and the end."""
     pieces = []
-    for (t0, a), (t1, b) in zip(event.points, event.points[1:], strict=False):
-        start, stop = frames_of_us(t0, output), frames_of_us(t1, output)
+    for (t0_us, level), (t1_us, next_level) in itertools.pairwise(event.points):
+        start, stop = frames_of_us(t0_us, output), frames_of_us(t1_us, output)
         if stop > start:
-            pieces += _one_signed(start, stop, Fraction(a), Fraction(b))
+            pieces += _one_signed(start, stop, Fraction(level), Fraction(next_level))
     scale = Fraction(1)
     if event.balanced:
         areas = [(a + b) / 2 * (t1 - t0) for t0, t1, a, b in pieces]

@@ -89,20 +89,17 @@ def custom_losses(
     """
     shape = _Pieces(event, output, copies=2 if touching else 1)
     losses = []
-    for k in range(len(shape.lobes)):
-        ends = [shape.meetings[i] for i in (k - 1, k) if 0 <= i < len(shape.meetings)]
-        offsets = np.zeros(1) if aligned else shape.knots(ends)
-        total = np.zeros(2 * len(offsets) - 1)
+    for k in range(len(shape.areas)):
+        meetings = [m for m in (k - 1, k) if m in shape.meetings]
+        offsets = np.zeros(1) if aligned else shape.knots(meetings)
         middles = (offsets[1:] + offsets[:-1]) / 2
-        for end in ends:
-            total[::2] += shape.loss(end, offsets)
-            total[1::2] += shape.loss(end, middles)
+        total = np.zeros(2 * len(offsets) - 1)
+        for m in meetings:
+            total[::2] += shape.loss(m, offsets)
+            total[1::2] += shape.loss(m, middles)
         highest = _highest(total)
         losses.append(highest if highest > 1e-9 else 0.0)
     return shape.areas, np.array(losses)
-
-
-Meeting = tuple[float, float]  # end of one lobe, begin of the next
 
 
 class _Pieces:
@@ -123,14 +120,17 @@ class _Pieces:
         if copies > 1:
             new = np.union1d(new, [n])
         runs = zip(new, [*new[1:], len(sign)], strict=True)
-        self.lobes = [(a, b) for a, b in runs if sign[a]]
-        self.areas = np.array([self.until[b] - self.until[a] for a, b in self.lobes])
-        self.meetings: list[Meeting | None] = [
-            (float(self.stop[a[1] - 1]), float(self.start[b[0]]))
-            if sign[a[0]] != sign[b[0]] or b[0] == n
-            else None
-            for a, b in pairwise(self.lobes)
-        ]
+        lobes = [(a, b) for a, b in runs if sign[a]]
+        self.areas = np.array([self.until[b] - self.until[a] for a, b in lobes])
+        # meeting m is that of lobe m with the next
+        self.end = np.array([self.stop[b - 1] for _, b in lobes[:-1]])
+        self.begin = np.array([self.start[a] for a, _ in lobes[1:]])
+        self.meetings = {
+            m
+            for m, ((a, _), (b, _)) in enumerate(pairwise(lobes))
+            if (sign[a] != sign[b] or b == n) and self.begin[m] - self.end[m] < 1
+        }
+        self.crossing = self._crossing()
 
     def gross(self, t: _Array) -> _Array:
         """Integral of the magnitude up to `t`."""
@@ -142,33 +142,35 @@ class _Pieces:
         out: _Array = self.until[i] + x * (self.level[i] + rise)
         return out
 
-    def sides(self, meeting: Meeting, t: _Array) -> tuple[_Array, _Array]:
-        """Areas of both lobes in the frame that begins at `t`, near the meeting."""
-        end, begin = self.gross(np.array(meeting))
-        return end - self.gross(t), self.gross(t + 1) - begin
+    def sides(self, m: int | slice, t: _Array) -> tuple[_Array, _Array]:
+        """Areas of both lobes in a frame that begins at `t`, near meeting `m`."""
+        first = self.gross(self.end[m]) - self.gross(t)
+        return first, self.gross(t + 1) - self.gross(self.begin[m])
 
-    def loss(self, meeting: Meeting | None, offsets: _Array) -> _Array:
+    def _crossing(self) -> _Array:
+        """For each meeting the frame in which both sides are equal, by bisection."""
+        low, high = self.begin - 1, self.end
+        for _ in range(60):
+            middle = (low + high) / 2
+            first, second = self.sides(slice(None), middle)
+            low = np.where(first > second, middle, low)
+            high = np.where(first > second, high, middle)
+        return high
+
+    def loss(self, m: int, offsets: _Array) -> _Array:
         """Loss at a meeting when the event begins this far inside a frame."""
-        if meeting is None:
-            return np.zeros(len(offsets))
-        t = np.ceil(meeting[0] + offsets) - 1 - offsets
-        return np.maximum(0.0, np.minimum(*self.sides(meeting, t)))
+        t = np.ceil(self.end[m] + offsets) - 1 - offsets
+        return np.maximum(0.0, np.minimum(*self.sides(m, t)))
 
-    def knots(self, meetings: list[Meeting | None]) -> _Array:
+    def knots(self, meetings: list[int]) -> _Array:
         """Offsets between which the losses are quadratic: 0, ..., 1."""
-        found = [0.0, 1.0]
-        for meeting in meetings:
-            if meeting is None:
-                continue
-            low, high = meeting[1] - 1, meeting[0]
-            near = (self.start > low - 1) & (self.start < high + 2)
-            found += [*list(-self.start[near] % 1), -high % 1]
-            for _ in range(60):  # to where both sides are equal
-                t = (low + high) / 2
-                first, second = self.sides(meeting, np.array([t]))
-                low, high = (t, high) if first[0] > second[0] else (low, t)
-            found.append(-high % 1)
-        return np.unique(found)
+        found = [np.array([0.0, 1.0])]
+        for m in meetings:
+            # where a straight piece within reach of the frame begins or ends
+            near = np.abs(self.start - self.end[m]) < 3
+            found.append(-self.start[near] % 1)
+            found.append(-np.array([self.end[m], self.crossing[m]]) % 1)
+        return np.unique(np.concatenate(found))
 
 
 def _highest(values: _Array) -> float:

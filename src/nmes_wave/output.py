@@ -23,7 +23,7 @@ MAX_CODE: dict[str, int] = {
     "int32": 2147483647,
     "float32": 8388607,
 }
-_NUMPY_DTYPE = {
+_NUMPY_DTYPE: dict[str, np.dtype[np.generic]] = {
     "int16": np.dtype(np.int16),
     "int24": np.dtype(np.int32),
     "int32": np.dtype(np.int32),

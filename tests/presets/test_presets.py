@@ -228,9 +228,9 @@ def test_a_preset_cannot_be_changed() -> None:
 # ---- amplitude and overrides -------------------------------------------------
 
 
-def test_an_amplitude_must_be_given() -> None:
-    with pytest.raises(PresetError, match=r"amplitude_ma must be given.*maximal tol"):
-        presets.load(TKA).protocol()
+def test_the_amplitude_is_an_example_unless_given() -> None:
+    protocol = presets.load(TKA).protocol()
+    assert protocol.channels[0].stages[0].amplitude_ma == 40.0
 
 
 def test_amplitude_by_channel_name() -> None:

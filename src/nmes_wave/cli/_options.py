@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nmes_wave.cli._screen import note
 from nmes_wave.errors import FormatError, NmesWaveError, PresetError, SpecError
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ AmplitudeMa = Annotated[
     typer.Option(
         "--amplitude-ma",
         metavar="MA",
-        help="Peak current. A preset needs it: none is published. Of a file: its "
-        "highest amplitude, the others in proportion.",
+        help="Peak current. None is published for a preset: 40 mA is an example, and "
+        "hardware needs yours. Of a file: its highest amplitude, the others in "
+        "proportion.",
         show_default=False,
     ),
 ]
@@ -109,14 +111,20 @@ def stimulus(
     amplitude_ma: float | None,
     accept_assumptions: bool,
     contractions: int | None,
+    *,
+    for_hardware: bool = False,
 ) -> StimProtocol:
     """Return the protocol that NAME and its options mean.
+
+    Without an amplitude a preset has an example's, but not `for_hardware`.
 
     Raises
     ------
     NmesWaveError
         What is wrong, in terms of the command line.
     """
+    from nmes_wave.presets.preset import EXAMPLE_AMPLITUDE_MA
+
     if is_path(name):
         protocol = load_file(name)
         if amplitude_ma is not None:
@@ -134,15 +142,23 @@ def stimulus(
     if preset.status != "entry" and amplitude_ma is None:
         target = preset.value("intensity_target")
         words = f" (intensity: {target.value})" if target else ""
-        raise UsageError(
-            f"{name} needs --amplitude-ma, the peak current in mA: no current is "
-            f"published{words}"
+        if for_hardware:
+            raise UsageError(
+                f"{name} needs --amplitude-ma, the peak current in mA: no current is "
+                f"published{words}"
+            )
+        amplitude_ma = EXAMPLE_AMPLITUDE_MA
+        note(
+            f"amplitude {amplitude_ma:g} mA, an example: no current is published"
+            f"{words}; --amplitude-ma sets it"
         )
     changes: dict[str, Any] = {}
     if contractions is not None:
         changes["contractions"] = contractions
     return preset.protocol(
-        amplitude_ma=amplitude_ma, accept_assumptions=accept_assumptions, **changes
+        amplitude_ma=EXAMPLE_AMPLITUDE_MA if amplitude_ma is None else amplitude_ma,
+        accept_assumptions=accept_assumptions,
+        **changes,
     )
 
 

@@ -88,8 +88,10 @@ def run(
     from nmes_wave.session import Session
     from nmes_wave.sinks import open_sink
 
-    protocol = stimulus(name, amplitude_ma, accept_assumptions, contractions)
     hardware = open_sink(sink, device=device, shared=shared).hardware
+    protocol = stimulus(
+        name, amplitude_ma, accept_assumptions, contractions, for_hardware=hardware
+    )
     if hardware and not full_scale_ma:
         raise UsageError(
             f"sink {sink} needs --full-scale-ma: the current in mA that your hardware "

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from nmes_wave.spec import Burst, Channel, Event, Stage
+from nmes_wave.spec import Burst, Channel, Event, Pulse, Stage
 
 #: Two instants this close are one: times are float64 seconds.
 TOUCH_S = 1e-9
@@ -38,7 +38,7 @@ _EVENT = np.dtype(
         # Both relative to the channel's largest amplitude, I:
         ("square_s", np.float64),  # integral of (i/I)²
         ("charge_s", np.float64),  # integral of i/I, signed
-        ("shape", np.float64),  # equal where events differ in amplitude alone
+        ("shape", np.float64),  # equal for one event, whatever its level or width
     ]
 )
 _Events = NDArray[np.void]
@@ -105,7 +105,7 @@ class ChannelExposure:
         """Highest root mean square over any one second."""
         if self._events is None:
             return self.amplitude_ma
-        square = _highest_square(self._events)
+        square = _highest(self._events, self._events["square_s"])
         for stage in self._stages:
             if _is_long(stage) and _sweeps(stage):
                 part = self._part(stage)
@@ -134,15 +134,15 @@ class ChannelExposure:
         Events count whole, in the second of their onset, so it is 0 where all
         are balanced: what a second's end cuts off one is no direct current.
         With ``alternate_polarity`` neighbours cancel, and what is left over is
-        counted exactly, jitter aside. Where shapes differ within the channel,
-        one event is added for what the ends of a second may cut.
+        counted exactly, jitter aside; where shapes differ too, one event is
+        added for what the ends of a second may cut.
         """
         if all(stage.event.net_area_us == 0 for stage in self._stages):
             return 0.0
         most_ua = 1000 * self.amplitude_ma
         if self._events is None:
             return most_ua
-        charge = _highest_charge(self._events)
+        charge = _highest_net(self._events)
         for stage in self._stages:
             alternates = stage.train.alternate_polarity
             if _is_long(stage) and (_sweeps(stage) or alternates):
@@ -267,13 +267,16 @@ def _events_of(stage: Stage, part: float, shape: int) -> _Events:
     member = np.arange(train.n_let) * ((train.n_let_interval_ms or 0.0) / 1000)
     events["onset_s"] = onset[:, None] + member
     events["latest_s"] = latest[:, None] + member
-    events["duration_s"] = stage.event.duration_us * 1e-6
+    duration_s = np.full(len(kept), stage.event.duration_us * 1e-6)
+    if by_width and isinstance(stage.event, Pulse):
+        gap_s = stage.event.interphase_gap_us * 1e-6
+        duration_s = gap_s + (duration_s - gap_s) * level
+    events["duration_s"] = duration_s[:, None]
     # Both of a pulse's widths scale: its areas scale with them.
     power = 1 if by_width else 2
     events["square_s"] = (_square_s(stage, part) * level**power)[:, None]
     events["charge_s"] = (_charge_s(stage, part) * level * sign)[:, None]
-    width = level if by_width else np.ones_like(level)
-    events["shape"] = (2 * shape + width)[:, None]
+    events["shape"] = shape
     flat: _Events = events.ravel()
     return flat
 
@@ -281,26 +284,30 @@ def _events_of(stage: Stage, part: float, shape: int) -> _Events:
 # -- any one second -----------------------------------------------------------
 
 
-def _highest_square(events: _Events) -> float:
-    """Return the most that any one second holds of `square_s`."""
-    onset, shape = events["onset_s"], events["shape"]
-    until = _running(events["square_s"])
+def _highest(events: _Events, weight: _Array) -> float:
+    """Return the most weight that any one second holds; none is negative."""
+    onset, duration, shape = (events[f] for f in ("onset_s", "duration_s", "shape"))
+    until = _running(weight)
     # The second that begins as late as it can and still holds event i.
     stop = events["latest_s"] - TOUCH_S + 1
     end = np.searchsorted(onset, stop)
-    # If it cuts event i, it reaches further: events of i's own shape that it
-    # then cuts add no more than what it loses of i; those of other shapes may.
-    far = np.searchsorted(onset, stop + events["duration_s"])
+    # Where it cuts event i, it reaches further. What it then has of an event of
+    # i's own shape is no more than what it has not of i (but for the difference
+    # of two widths); those of other shapes count whole.
+    far = np.searchsorted(onset, stop + duration)
     run = np.cumsum(np.diff(shape, prepend=shape[0]) != 0)
-    last = np.minimum(end, len(events) - 1)
-    alike = (shape[last] == shape) & (run[last] == run[far - 1])
+    cut = np.minimum(end, len(events) - 1)
+    alike = (shape[cut] == shape) & (run[cut] == run[far - 1])
+    wider = np.where((far > end) & alike, np.abs(duration[cut] - duration), 0.0)
     end = np.where((far > end) & ~alike, far, end)
-    return float((until[end] - until[:-1]).max())
+    return float((until[end] - until[:-1] + wider).max())
 
 
-def _highest_charge(events: _Events) -> float:
+def _highest_net(events: _Events) -> float:
     """Return the largest magnitude that any one second holds of `charge_s`."""
     onset, latest, charge = events["onset_s"], events["latest_s"], events["charge_s"]
+    if charge.min() >= 0 or charge.max() <= 0:
+        return _highest(events, np.abs(charge))
     until = _running(charge)
     begins = np.unique(np.concatenate([onset, latest, onset - 1, latest - 1]))
     begins = np.sort(np.concatenate([begins - TOUCH_S, begins + TOUCH_S]))
@@ -312,7 +319,7 @@ def _highest_charge(events: _Events) -> float:
         until, np.searchsorted(latest, begins + 1), np.searchsorted(onset, begins + 1)
     )
     highest = float(np.maximum(top1 - low0, top0 - low1).max())
-    if len(np.unique(events["shape"])) > 1:
+    if any(len(np.unique(events[field])) > 1 for field in ("shape", "duration_s")):
         highest += float(np.abs(charge).max())
     return highest
 

@@ -29,7 +29,7 @@ from nmes_wave.presets.evidence import (
 from nmes_wave.presets.preset import Preset, Status
 from nmes_wave.presets.vocabulary import FIELDS
 from nmes_wave.spec._fields import Spec
-from nmes_wave.spec._file import nearest, from_dict
+from nmes_wave.spec._file import from_dict, nearest
 
 _REFERENCES = "references.toml"
 _ASSUMPTIONS = "assumptions.toml"

@@ -51,6 +51,10 @@ _REQUIRED = (
 )
 
 
+#: Not published for any preset: what `Preset.protocol` takes unless told.
+EXAMPLE_AMPLITUDE_MA = 40.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Preset:
     """A published protocol, each value with its source.
@@ -104,7 +108,7 @@ class Preset:
 
     def protocol(
         self,
-        amplitude_ma: float | Mapping[str, float] | None = None,
+        amplitude_ma: float | Mapping[str, float] = EXAMPLE_AMPLITUDE_MA,
         accept_assumptions: bool = False,
         **overrides: Any,
     ) -> StimProtocol:
@@ -113,8 +117,9 @@ class Preset:
         Parameters
         ----------
         amplitude_ma
-            Peak current, a number or one per channel name. It must be given:
-            studies set it by what a subject tolerates, so none is published.
+            Peak current, a number or one per channel name. Studies set it by what
+            a subject tolerates, so none is published: 40 mA is an example, for
+            computation and test loads.
         accept_assumptions
             Needed for a partial preset.
         **overrides
@@ -125,7 +130,7 @@ class Preset:
         ------
         PresetError
             For an entry; a partial preset without `accept_assumptions`; an
-            amplitude missing or for another channel; an override that is no
+            amplitude for another channel; an override that is no
             field, or none of this waveform; a field that is neither published
             nor assumed nor given.
         SpecError
@@ -166,14 +171,7 @@ class Preset:
                 f"accept_assumptions=True this is assumed: {assumed}"
             )
 
-    def _amplitude(self, amplitude_ma: float | Mapping[str, float] | None) -> float:
-        if amplitude_ma is None:
-            target = self.value("intensity_target")
-            words = f" (intensity: {target.value})" if target else ""
-            raise PresetError(
-                f"{self.name}: amplitude_ma must be given, in mA; no current is "
-                f"published{words}"
-            )
+    def _amplitude(self, amplitude_ma: float | Mapping[str, float]) -> float:
         if not isinstance(amplitude_ma, Mapping):
             return amplitude_ma
         if [*amplitude_ma] != [self.muscle]:

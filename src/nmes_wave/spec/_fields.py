@@ -14,7 +14,6 @@ import math
 import types
 from collections.abc import Iterable
 from fractions import Fraction
-from functools import cache
 from numbers import Integral, Real
 from typing import (
     Annotated,
@@ -97,11 +96,15 @@ class Spec:
         )
 
 
-@cache
+_types: dict[type[Spec], dict[str, Any]] = {}
+
+
 def field_types(cls: type[Spec]) -> dict[str, Any]:
     """Return the annotation of each dataclass field of `cls`."""
-    hints = get_type_hints(cls, include_extras=True)
-    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+    if cls not in _types:
+        hints = get_type_hints(cls, include_extras=True)
+        _types[cls] = {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+    return _types[cls]
 
 
 def conform(place: str, value: Any, hint: Any) -> Any:

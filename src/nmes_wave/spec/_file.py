@@ -55,13 +55,15 @@ def load(cls: type[_S], path: str | Path) -> _S:
     """Read `cls` from a file."""
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
+        # By what is read, not by what stat says: a device has no size.
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
             raise FormatError(
-                f"{path}: {size / 1e6:.1f} MB is no protocol file; at most "
+                f"{path}: no protocol file is that large; at most "
                 f"{MAX_FILE_BYTES / 1e6:g} MB is read"
             )
-        text = path.read_text(encoding="utf-8")
+        text = data.decode()
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

@@ -179,7 +179,6 @@ class Stage(Spec):
                 f"{self.on_period_s:g} s",
             )
 
-
     def _check_jitter(self) -> None:
         """Refuse a delay past the moment at which a falling sweep would stand still."""
         train = self.train

@@ -176,7 +176,7 @@ class Envelope(Spec):
         """Return the envelope `t_s` after the on-period's begin, 0..1."""
         if t_s < self.ramp_up_s:
             r = t_s / self.ramp_up_s
-        elif on_period_s - t_s < self.ramp_down_s:
+        elif self.ramp_down_s > 0 and on_period_s - t_s < self.ramp_down_s:
             r = max(0.0, on_period_s - t_s) / self.ramp_down_s
         else:
             return 1.0
