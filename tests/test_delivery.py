@@ -152,6 +152,19 @@ def test_snapped_onsets_are_off_by_up_to_what_is_stated():
     assert 0.98 * high_us < errors_us.max() <= high_us
 
 
+def test_snapped_intervals_are_the_whole_frames_around_what_was_asked():
+    train = Train(
+        rate_hz=33.3, count=N, n_let=2, n_let_interval_ms=2.51, first_interval_ms=20
+    )
+    plan = make_plan(Pulse(phase_width_us=250), train=train, edges="snap")
+    frames = plan.pulses()["frame"]
+    measured_ms = {(b - a) / 48 for a, b in zip(frames[::2], frames[1::2], strict=True)}
+    stated = field(plan, "n_let_interval_ms")
+    assert sorted(measured_ms) == pytest.approx(stated.delivered)
+    assert stated.delivered[0] < 2.51 < stated.delivered[1]
+    assert field(plan, "first_interval_ms").verdict == DeliveryVerdict.EXACT
+
+
 @pytest.mark.parametrize(
     ("shape", "width_us"),
     [("half_sine", 90), ("triangular", 150), ("exponential_rise", 250)],

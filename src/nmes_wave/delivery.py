@@ -159,10 +159,12 @@ class _StageDelivery:
             )
         for name in ("first_interval_ms", "n_let_interval_ms"):
             asked = getattr(train, name)
-            if asked is not None:
-                whole = self.output.frames(exact(asked) / 1000).denominator == 1
-                off_ms = self.frame_us / 1000 if rounded and not whole else 0.0
-                yield self.row(name, asked, (asked - off_ms, asked + off_ms))
+            if asked is None:
+                continue
+            frames = self.output.frames(exact(asked) / 1000)
+            around = Fraction(math.floor(frames)), Fraction(math.ceil(frames))
+            low_ms, high_ms = (self.us(frames) / 1000 for frames in around)
+            yield self.row(name, asked, (low_ms, high_ms) if rounded else asked)
         n = stage.duty_cycle.repeats * self.channel.repeats
         note = f"{stage.n_events} events"
         if train.n_let > 1:

@@ -63,8 +63,8 @@ def burst_loss(event: Burst, output: Output, aligned: bool, touching: bool) -> f
         return float(half) * shape_area(shape, float(distance / half))
 
     n = 2 * event.cycles
-    # after these the crossings fall where they fell before
-    last = min(n - 1, half.denominator + 1)
+    # the next one falls on a frame boundary, and then they fall as before
+    last = min(n - 1, half.denominator - 1)
     if aligned and last <= MAX_CROSSINGS:
         losses = [lost(_to_boundary(m * half)) for m in range(1, last + 1)]
         return max(a + b for a, b in pairwise([0.0, *losses, 0.0]))
@@ -128,7 +128,7 @@ class _Pieces:
         self.meetings = {
             m
             for m, ((a, _), (b, _)) in enumerate(pairwise(lobes))
-            if (sign[a] != sign[b] or b == n) and self.begin[m] - self.end[m] < 1
+            if sign[a] != sign[b] or b == n
         }
         self.crossing = self._crossing()
 

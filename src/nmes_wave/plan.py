@@ -223,10 +223,11 @@ def build_plan(
         shorter than one frame, a monophasic event on an AC-coupled output.
     """
     limits = Limits() if limits is None else limits
+    # What cannot be comes before what should not.
+    check_grid(protocol, output)
     report = check(protocol, limits)
     if not report.passed:
         raise LimitError(report)
-    check_grid(protocol, output)
     core = CompiledPlan(
         output.sample_rate_hz,
         output.dtype,

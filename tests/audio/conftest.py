@@ -16,6 +16,14 @@ def require(server: type[Server]) -> None:
         pytest.skip(reason)
 
 
+@pytest.fixture(params=[PulseServer, JackServer])
+def server_class(request: pytest.FixtureRequest) -> type[PulseServer | JackServer]:
+    """Both classes, for a test that starts and ends the server itself."""
+    server: type[PulseServer | JackServer] = request.param
+    require(server)
+    return server
+
+
 @pytest.fixture
 def pulse_server(request: pytest.FixtureRequest) -> Iterator[PulseServer]:
     """A PulseServer; an indirect parameter is a dict of its arguments."""

@@ -298,7 +298,8 @@ def _highest(events: _Events, weight: _Array) -> float:
     run = np.cumsum(np.diff(shape, prepend=shape[0]) != 0)
     cut = np.minimum(end, len(events) - 1)
     alike = (shape[cut] == shape) & (run[cut] == run[far - 1])
-    wider = np.where((far > end) & alike, np.abs(duration[cut] - duration), 0.0)
+    wider = np.minimum(np.abs(duration[cut] - duration), weight[cut])
+    wider[(far == end) | ~alike] = 0.0
     end = np.where((far > end) & ~alike, far, end)
     return float((until[end] - until[:-1] + wider).max())
 

@@ -173,8 +173,8 @@ class AudioSink:
             )
         if n_channels > chosen.channels:
             raise SinkOpenError(
-                f"{chosen.name!r} has {chosen.channels} output channels, the plan needs "
-                f"{n_channels}"
+                f"{chosen.name!r} has {chosen.channels} output channels, the plan "
+                f"needs {n_channels}"
             )
         self._chosen, self._output, self._n_channels = chosen, output, n_channels
         try:
