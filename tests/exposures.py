@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -53,12 +54,7 @@ class PlacedEvent(NamedTuple):
         else:
             corners = np.unique([segment[:2] for segment in event.segments()])
         cuts = np.unique(
-            np.concatenate(
-                [
-                    np.linspace(a, b, n + 1)
-                    for a, b in zip(corners[:-1], corners[1:], strict=True)
-                ]
-            )
+            np.concatenate([np.linspace(a, b, n + 1) for a, b in pairwise(corners)])
         )
         length = np.diff(cuts)
         current = self.amplitude_ma * event.levels(cuts[:-1] + length / 2)
@@ -158,13 +154,16 @@ bursts = st.builds(
     cycles=st.integers(1, 10),
     shape=st.sampled_from(["sine", "square", "triangular"]),
 )
+TWO_SPIKES = [(0, 0.1), (4000, 0.1), (4000, 1), (4400, 1), (5400, -0.8), (5400, 0)]
+SAWTOOTH = [(0, 0), (0, 1), (200, 0.5), (900, -0.3), (900, 0)]
+WITH_GAP = [(0, 1), (300, 1), (300, 0), (500, 0), (500, -0.5), (1100, -0.5)]
 custom = st.sampled_from(
     [
-        CustomPulse(points=[(0, 0), (0, 1), (200, 0.5), (900, -0.3), (900, 0)], balanced=False),
-        CustomPulse(points=[(0, 1), (300, 1), (300, 0), (500, 0), (500, -0.5), (1100, -0.5)]),
-        CustomPulse(points=[(0, 0.1), (4000, 0.1), (4000, 1), (4400, 1), (5400, -1.6 / 2), (5400, 0)], balanced=False),
+        CustomPulse(points=TWO_SPIKES, balanced=False),
+        CustomPulse(points=SAWTOOTH, balanced=False),
+        CustomPulse(points=WITH_GAP),
     ]
-)  # fmt: skip
+)
 events = st.one_of(pulses(), bursts, custom)
 
 
@@ -209,7 +208,7 @@ def trains(draw, event, on_s, jitter=True):
 
 
 @st.composite
-def stages(draw, events=events, jitter=True):
+def any_stages(draw, events=events, jitter=True):
     event = draw(events)
     on_s = draw(st.one_of(st.sampled_from([0.1, 0.3, 1.0, 2.5]), st.floats(0.05, 3)))
     ramps = draw(
@@ -239,12 +238,14 @@ def stages(draw, events=events, jitter=True):
 
 
 @st.composite
-def channels(draw, name="one", stages=stages(), most_stages=3):
+def channels(draw, name="one", stages=None, most_stages=3):
     try:
         return Channel(
             name=name,
-            stages=draw(st.lists(stages, min_size=1, max_size=most_stages)),
-            start_s=draw(st.sampled_from([0.0, 0.0, 0.013, 0.5])),
+            stages=draw(
+                st.lists(stages or any_stages(), min_size=1, max_size=most_stages)
+            ),
+            start_s=draw(st.sampled_from([0.0, 0.0, 0.013, 0.1, 0.5])),
             repeats=draw(st.integers(1, 3)),
         )
     except SpecError:
@@ -253,3 +254,53 @@ def channels(draw, name="one", stages=stages(), most_stages=3):
 
 def protocol_of(*channels):
     return StimProtocol(name="p", channels=channels)
+
+
+@st.composite
+def stages_at(draw, rate_hz):
+    """Stages of short on-periods, without sweep and jitter."""
+    event = draw(events)
+    n_let = draw(st.sampled_from([1, 1, 2]))
+    ramps = draw(st.sampled_from([(0.0, 0.0), (0.05, 0.05), (0.08, 0.0)]))
+    by_width = isinstance(event, Pulse) and draw(st.booleans())
+    try:
+        return Stage(
+            event=event,
+            train=Train(
+                rate_hz=rate_hz,
+                phase_deg=draw(st.sampled_from([0.0, 0.0, 4.5, 90.0, 180.0, 270.0])),
+                n_let=n_let,
+                n_let_interval_ms=draw(st.sampled_from([6.0, 7.3]))
+                if n_let > 1
+                else None,
+                first_interval_ms=draw(st.sampled_from([None, None, 15.0])),
+                alternate_polarity=draw(st.booleans()),
+            ),
+            envelope=Envelope(
+                ramp_up_s=ramps[0],
+                ramp_down_s=ramps[1],
+                start_level=draw(st.sampled_from([0.65, 0.8])),
+                modulates="width" if by_width else "amplitude",
+                shape=draw(st.sampled_from(["linear", "cosine", "exponential"])),
+            ),
+            duty_cycle=DutyCycle(
+                on_s=draw(st.sampled_from([0.1, 0.2, 0.5])),
+                off_s=draw(st.sampled_from([0.0, 0.05, 0.1, 0.21])),
+                repeats=draw(st.integers(1, 4)),
+            ),
+            amplitude_ma=draw(st.sampled_from([10.0, 17.0, 40.0])),
+        )
+    except SpecError:
+        assume(False)
+
+
+@st.composite
+def protocols_of_equal_rates(draw):
+    """Two or three channels of one rate, whose events meet or miss each other."""
+    stages = stages_at(draw(st.sampled_from([10.0, 33.3, 50.0])))
+    return protocol_of(
+        *(
+            draw(channels(name=name, stages=stages, most_stages=2))
+            for name in ["one", "two", "three"][: draw(st.integers(2, 3))]
+        )
+    )

@@ -187,7 +187,7 @@ def hollow_shape(beside, first, fall, low, flat, rise, last):
     return points, lobes
 
 
-@settings(deadline=None, max_examples=60)
+@SLOW
 @given(custom_shapes(), amplitudes_ma, st.booleans())
 @example(hollow_shape(0.463, 0.76, 0.55, 0.01, 2.42, 0.53, 0.85), 80.0, False)
 @example(hollow_shape(0.711, 0.543, 0.612, 0.189, 2.35, 0.594, 0.952), 80.0, False)

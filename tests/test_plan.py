@@ -286,3 +286,23 @@ def test_snap_puts_every_edge_on_the_grid():
     pulse = codes[first : first + 31]
     assert (pulse > 0).sum() == (pulse < 0).sum() == 13  # 13.23 frames
     assert (pulse[13:17] == 0).all()  # 4.41 frames
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "phase_deg"), [(100, 36), (12.5, 72), (20, 144), (60, 54)]
+)
+def test_onsets_on_the_grid_give_identical_pulses(rate_hz, phase_deg):
+    """In float64 a tenth of these would lie a hair above their frame."""
+    train = nw.Train(rate_hz=rate_hz, phase_deg=phase_deg)
+    made = plan(train=train, duty_cycle=nw.DutyCycle(on_s=100))
+    frames = made.pulses()["frame"]
+    assert (frames == np.rint(frames)).all()
+    codes = made.render()[:, 0]
+    first = frames.astype(int)[:, None] + np.arange(30)
+    assert (codes[first] == codes[first[0]]).all()
+
+
+def test_a_width_of_whole_frames_but_for_its_last_digit_adds_no_gap():
+    made = plan(nw.Pulse(phase_width_us=83.33333333333334))
+    level = 8388607 // 2
+    assert made.render(0, 9)[:, 0].tolist() == [level] * 4 + [-level] * 4 + [0]

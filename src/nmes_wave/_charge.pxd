@@ -156,11 +156,16 @@ cdef inline double wide_ceil(Wide a) noexcept nogil:
     return c + 1.0 if c == a.hi and a.lo > noise_of(a.hi) else c
 
 cdef inline Wide frames_of_us(double us, double rate) noexcept nogil:
-    # us * rate / 1e6, to the last bit of both halves
+    # us * rate / 1e6, to the last bit of both halves; nearly whole is whole, as
+    # in `compiling.frames_of_us`
     cdef double p = us * rate
     cdef double q = p / 1e6
     cdef double r = fma(-q, 1e6, p) + fma(us, rate, -p)
-    return wide_sum(q, r / 1e6)
+    cdef Wide frames = wide_sum(q, r / 1e6)
+    cdef double whole = floor(frames.hi + 0.5)
+    if fabs((frames.hi - whole) + frames.lo) <= 1e-12 * whole:
+        return wide_of(whole)
+    return frames
 
 cdef inline int64_t floor_quotient(Wide n, double d) noexcept nogil:
     # floor(n / d) for n >= 0, d > 0
@@ -414,6 +419,9 @@ cdef inline void event_codes(
     if ev.shape.kind == RECTANGULAR_PULSE and ev.slope_den == 1.0:
         flat_codes(ev, start, stop, out)
         return
+    if ev.shape.kind == SQUARE_BURST:
+        square_codes(ev, start, stop, out)
+        return
     before = charge_at(ev, start)
     for j in range(start, stop):
         q = charge_at(ev, j + 1)
@@ -468,6 +476,32 @@ cdef inline void flat_codes(
     else:
         run_of(<int32_t>(-sign * ev.charge), turn, turn + 1, start, stop, out)
     run_of(0, turn + down + 1, ev.n, start, stop, out)
+
+
+cdef inline void square_codes(
+    const Event* ev, int64_t start, int64_t stop, int32_t* out
+) noexcept nogil:
+    # Frame by frame around the edges; frames that lie inside a half cycle, by more
+    # than rounding, are the level (ten times as fast at 2.5 kHz and 48 kHz).
+    cdef double half = ev.shape.half_cycle.hi, t
+    cdef int64_t j = start, m, until, q
+    cdef int64_t before = charge_at(ev, start)
+    cdef int32_t level
+    while j < stop:
+        q = charge_at(ev, j + 1)
+        out[j - start] = <int32_t>(ev.sign * (q - before))
+        before = q
+        j += 1
+        t = j - ev.offset
+        m = <int64_t>(t / half)
+        until = <int64_t>((m + 1) * half + ev.offset - 1e-6)
+        if until > stop:
+            until = stop
+        if until > j and t - m * half > 1e-6 and j < ev.n:
+            level = <int32_t>(-ev.level if m & 1 else ev.level)
+            before += level * (until - j)
+            run_of(ev.sign * level, j, until, start, stop, out)
+            j = until
 
 
 cdef inline void sine_codes(

@@ -50,6 +50,9 @@ _DIGITS = 60
 _PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
 
 
+_WHOLE = Fraction(1, 10**12)
+
+
 def _exact(value: float) -> Fraction:
     return Fraction(repr(value))
 
@@ -311,7 +314,10 @@ def _pieces(protocol: StimProtocol, output: Output, row: np.void) -> list[_Piece
 
 
 def _frames(time_us: float, output: Output) -> Fraction:
-    return Fraction(time_us) * Fraction(output.sample_rate_hz) / 10**6
+    frames = Fraction(time_us) * Fraction(output.sample_rate_hz) / 10**6
+    # Whole but for the last digits of its float64 is whole.
+    whole = round(frames)
+    return Fraction(whole) if abs(frames - whole) <= whole * _WHOLE else frames
 
 
 def _level(output: Output, row: np.void) -> int:

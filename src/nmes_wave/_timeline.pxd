@@ -6,7 +6,7 @@ The begin of an on-period is kept as whole frames plus a fraction, so that days
 of frames leave the fraction its bits.
 """
 
-from libc.math cimport M_PI, cos, expm1, sqrt
+from libc.math cimport M_PI, cos, expm1, fabs, sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from nmes_wave._charge cimport Event, Shape, floor, place_event
@@ -140,7 +140,7 @@ cdef inline int64_t on_period_number(const Channel* ch, const Cursor* cur) noexc
 cdef inline void locate(const Channel* ch, int index, Cursor* cur) noexcept nogil:
     """Set the onset from the cursor's place in its on-period."""
     cdef const Stage* st = &ch.stages[cur.stage]
-    cdef double lead, jitter
+    cdef double lead, jitter, whole
     cur.lead = lead_of(st, cur.k, 0.0)
     lead = cur.lead
     if st.jitter > 0:
@@ -151,8 +151,11 @@ cdef inline void locate(const Channel* ch, int index, Cursor* cur) noexcept nogi
     if cur.member > 0:
         lead += <double>cur.member * st.n_let_interval
     cur.onset = <double>cur.begin.whole + (cur.begin.part + lead)
-    if st.shape.snap:
-        cur.onset = floor(cur.onset + 0.5)
+    # An onset that is a whole frame but for the rounding of float64 is whole: a
+    # hair above the boundary a pulse would end one frame later.
+    whole = floor(cur.onset + 0.5)
+    if st.shape.snap or fabs(cur.onset - whole) < 4e-7:
+        cur.onset = whole
 
 
 cdef inline void begin_on_period(const Channel* ch, Cursor* cur) noexcept nogil:

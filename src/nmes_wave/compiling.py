@@ -15,6 +15,9 @@ from nmes_wave.spec import Burst, CustomPulse, Pulse, Stage, StimProtocol
 from nmes_wave.spec._fields import exact
 from nmes_wave.spec.event import PHASE_MEAN
 
+#: A length this close to whole frames, relative to it, is whole.
+WHOLE = Fraction(1, 10**12)
+
 
 def channels(protocol: StimProtocol, output: Output) -> list[dict[str, Any]]:
     """Return what `CompiledPlan` takes."""
@@ -148,8 +151,14 @@ def _one_signed(
 
 
 def frames_of_us(us: float, output: Output) -> Fraction:
-    """Return a time in µs, as the float64 it is, in frames."""
-    return Fraction(us) * Fraction(output.sample_rate_hz) / 1_000_000
+    """Return a time in µs, as the float64 it is, in frames.
+
+    A time that is a whole number of frames but for its last digits is whole: the
+    recovery phase of 83.33333333333334 µs at 48 kHz would wait for a fifth frame.
+    """
+    frames = Fraction(us) * Fraction(output.sample_rate_hz) / 1_000_000
+    whole = round(frames)
+    return Fraction(whole) if abs(frames - whole) <= WHOLE * whole else frames
 
 
 def _wide(value: Fraction) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from nmes_wave.delivery_table import (
     Value,
     pair,
 )
-from nmes_wave.grid import _least_spare_s
+from nmes_wave.grid import least_spare_s
 from nmes_wave.lobes import (
     HALF_CYCLE,
     burst_loss,
@@ -177,7 +177,7 @@ class _StageDelivery:
         """Whether a frame can hold the end of one event and the next one's begin."""
         if self.snap:
             return False  # the sample grid's check leaves two frames
-        spare = _least_spare_s(self.channel, self.s) * self.output.sample_rate_hz
+        spare = least_spare_s(self.channel, self.s) * self.output.sample_rate_hz
         added = Fraction(0)
         if isinstance(self.stage.event, Pulse) and self.stage.event.balanced:
             asked, delivered = self.gap(self.stage.event)
@@ -374,16 +374,12 @@ class _StageDelivery:
 
 
 def _onsets_on_grid(channel: Channel, s: int, output: Output) -> bool:
-    """Whether every event of a stage begins on a frame boundary, in float64 too."""
+    """Whether every event of a stage begins on a frame boundary."""
     stage = channel.stages[s]
     train = stage.train
     if train.jitter or train.rate_end_hz not in (None, train.rate_hz):
         return False
     rate, phase = exact(train.rate_hz), exact(train.phase_deg) / 360
-    # The kernel's onset is exact only if these are. 1e-11 frame beyond a
-    # boundary a pulse ends in another frame, and its recovery phase waits.
-    if (Fraction(train.rate_hz), Fraction(train.phase_deg / 360)) != (rate, phase):
-        return False
     begin_s = sum(
         (before.exact_duration_s for before in channel.stages[:s]), Fraction(0)
     )

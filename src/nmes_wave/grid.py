@@ -103,7 +103,7 @@ def _check_touching(channel: Channel, s: int, output: Output, place: str) -> Non
     if not snap and not (signs_agree and isinstance(stage.event, Pulse)):
         return
     slack_s = (2 if snap else 1) / output.sample_rate_hz
-    spare_s = _least_spare_s(channel, s)
+    spare_s = least_spare_s(channel, s)
     if spare_s >= slack_s or _on_grid(channel, output):
         return
     raise SpecError(
@@ -115,7 +115,7 @@ def _check_touching(channel: Channel, s: int, output: Output, place: str) -> Non
     )
 
 
-def _least_spare_s(channel: Channel, s: int) -> float:
+def least_spare_s(channel: Channel, s: int) -> float:
     """Shortest silence after an event of the stage, borders included."""
     stage = channel.stages[s]
     train = stage.train

@@ -228,7 +228,8 @@ class JackServer(Server):
     recording shows what a device would have played, a block lost or repeated. 1024
     frames are exact on a busy machine too; with 128 most recordings have a fault.
     (Synchronous mode would be exact always, but a client that is killed stops the
-    server for seconds.)
+    server for seconds.) Start clients one after another, the recorder first: one that
+    comes while another comes or leaves is refused about once in 200 times.
 
     Parameters
     ----------
@@ -263,7 +264,7 @@ class JackServer(Server):
         return [*jackd, "--port-max", "128", "-d", "dummy", "-m", *clock, *ports]
 
     def _ask(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        # A client that comes while another one leaves is refused once in 200 times.
+        # Asked again because it may be refused, see the class.
         answer = self._tool(*argv)
         return answer if answer.returncode == 0 else self._tool(*argv)
 

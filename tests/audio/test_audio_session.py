@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from audio.clients import run_client
 from audio.recording import align, trim
-from audio.servers import JackServer, PulseServer
+from audio.servers import PulseServer
 
 import nmes_wave as nw
 

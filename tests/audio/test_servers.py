@@ -210,18 +210,19 @@ def shared_files(server: PulseServer | JackServer) -> dict[Path, int]:
 
 def use(server: PulseServer | JackServer, ending: str) -> dict[Path, int]:
     """Record a client; then fail, kill the server, or leave in good order."""
-    with server, popen_client(TONE, server.env) as client:
+    with server:
         recorder = server.record()
-        client.wait_for("playing")
-        assert len(processes_of(server.directory)) == 3
-        if ending == "fail":
-            raise RuntimeError(ending)
-        time.sleep(0.2)
-        files = shared_files(server)
-        if ending == "kill":
-            server.kill()
-            assert not server.alive
-        assert trim(recorder.stop()).any()
+        with popen_client(TONE, server.env) as client:
+            client.wait_for("playing")
+            assert len(processes_of(server.directory)) == 3
+            if ending == "fail":
+                raise RuntimeError(ending)
+            time.sleep(0.2)
+            files = shared_files(server)
+            if ending == "kill":
+                server.kill()
+                assert not server.alive
+            assert trim(recorder.stop()).any()
     return files
 
 
