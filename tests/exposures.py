@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -53,9 +52,8 @@ class PlacedEvent(NamedTuple):
             corners = np.arange(4 * event.cycles + 1) * event.phase_width_us / 2
         else:
             corners = np.unique([segment[:2] for segment in event.segments()])
-        cuts = np.unique(
-            np.concatenate([np.linspace(a, b, n + 1) for a, b in pairwise(corners)])
-        )
+        steps = np.arange(n * (len(corners) - 1) + 1) / n
+        cuts = np.unique(np.interp(steps, np.arange(len(corners)), corners))
         length = np.diff(cuts)
         current = self.amplitude_ma * event.levels(cuts[:-1] + length / 2)
         return self.onset_s + cuts[:-1] * 1e-6, length * 1e-6, current
@@ -243,7 +241,11 @@ def channels(draw, name="one", stages=None, most_stages=3):
         return Channel(
             name=name,
             stages=draw(
-                st.lists(stages or any_stages(), min_size=1, max_size=most_stages)
+                st.lists(
+                    any_stages() if stages is None else stages,
+                    min_size=1,
+                    max_size=most_stages,
+                )
             ),
             start_s=draw(st.sampled_from([0.0, 0.0, 0.013, 0.1, 0.5])),
             repeats=draw(st.integers(1, 3)),

@@ -37,7 +37,7 @@ from nmes_wave.spec import (
 
 SLOW = settings(
     deadline=None,
-    max_examples=60,
+    max_examples=50,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 seeds = st.integers(0, 2**32 - 1)
@@ -276,9 +276,9 @@ def test_a_long_on_period_is_as_if_it_were_laid_out_whole(
         part = exposure(long)
         if "rate_end_hz" in train or "alternate_polarity" in train:
             # bounds of their own: the fast end, and one event left over
-            assert part.rms_ma >= values[0] * (1 - 1e-12)
-            assert values[1] * (1 - 1e-12) <= part.net_dc_ua
-            assert part.rms_ma <= 100 * math.sqrt(2 * 300e-6 * math.ceil(rate_hz))
+            fast_end = 100 * math.sqrt(600e-6 * math.ceil(rate_hz))
+            assert values[0] <= part.rms_ma * (1 + 1e-12) <= fast_end * (1 + 1e-9)
+            assert values[1] <= part.net_dc_ua * (1 + 1e-12)
         else:
             assert (part.rms_ma, part.net_dc_ua) == pytest.approx(values, rel=1e-12)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -306,3 +308,9 @@ def test_a_width_of_whole_frames_but_for_its_last_digit_adds_no_gap():
     made = plan(nw.Pulse(phase_width_us=83.33333333333334))
     level = 8388607 // 2
     assert made.render(0, 9)[:, 0].tolist() == [level] * 4 + [-level] * 4 + [0]
+
+
+def test_plans_travel_between_processes():
+    made = plan(n_channels=2)
+    copy = pickle.loads(pickle.dumps(made))
+    np.testing.assert_array_equal(copy.render(), made.render())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,10 @@ class Plan:
             f"{self.duration_s:g} s at {self.output.sample_rate_hz:g} Hz, "
             f"{self.output.dtype}, {self.n_pulses} pulses>"
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Compiled anew where it is unpickled, to the same bytes.
+        return build_plan, (self.protocol, self.output, self.limits)
 
     @property
     def delivery(self) -> Delivery:

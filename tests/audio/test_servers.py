@@ -92,7 +92,11 @@ def test_pulse_recording_equals_codes(
 
 @pytest.mark.parametrize(
     ("dtype", "jack_server"),
-    [("float32", {}), ("int24", {"rate": 96_000, "period": 2048, "channels": 2})],
+    [
+        ("float32", {"period": 128, "synchronous": True}),
+        ("int24", {"synchronous": True}),
+        ("float32", {"rate": 96_000, "period": 8192, "channels": 2}),
+    ],
     indirect=["jack_server"],
 )
 def test_jack_recording_equals_codes(
