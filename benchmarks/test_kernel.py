@@ -63,13 +63,10 @@ def numpy_channels(out, plan):
         out[:, c] = np.rint(level * (first.astype(float) - second))
 
 
-def median_s(run, rounds):
-    times = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - begun)
-    return float(np.median(times))
+def seconds(run, *arguments):
+    begun = time.perf_counter()
+    run(*arguments)
+    return time.perf_counter() - begun
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -119,22 +116,20 @@ def test_ratios(capsys):
         plan = plan_of(dtype)
         buffer = touched(plan)
         fill, kernel = [], []
-        for _ in range(15):  # alternating, so that both see the same noise
-            fill.append(median_s(lambda: buffer.fill(0), 1))
-            kernel.append(median_s(lambda: plan.render_into(buffer, 0), 1))
+        for _ in range(25):  # alternating, so that both see the same noise
+            fill.append(seconds(buffer.fill, 0))
+            kernel.append(seconds(plan.render_into, buffer, 0))
         ratio = float(np.median(fill) / np.median(kernel))
         rows.append((f"sparse {dtype}: fill / kernel", ratio, target, "at least"))
         if dtype == "int24":
-            slow = median_s(lambda: numpy_channels(buffer, plan), 3)
-            ratio = slow / float(np.median(kernel))
+            slow = np.median([seconds(numpy_channels, buffer, plan) for _ in range(3)])
+            ratio = float(slow / np.median(kernel))
             rows.append(("sparse int24: NumPy / kernel", ratio, 50.0, "at least"))
     plan = plan_of()
     block = touched(plan, 64)
-    times = []
-    for start in range(0, 64 * 20_000, 64):
-        begun = time.perf_counter()
-        plan.render_into(block, start)
-        times.append(time.perf_counter() - begun)
+    times = [
+        seconds(plan.render_into, block, start) for start in range(0, 64 * 20_000, 64)
+    ]
     median_us = float(np.median(times)) * 1e6
     rows.append(("64 frames x 8 channels, us (median)", median_us, 1.0, "at most"))
     with capsys.disabled():
