@@ -111,6 +111,8 @@ def test_russian_current_is_half_its_peak_and_has_the_rate_of_its_bursts():
         # 51 events in 1.01 s, and the next on-period at once: 0.01 s apart
         ({"rate_hz": 50.0, "on_s": 1.01, "off_s": 0.0}, 51),
         ({"rate_hz": 50.0, "n_let": 3, "n_let_interval_ms": 5.0}, 150),
+        # 1.2 s apart, two of them every 2.5 s
+        ({"rate_hz": 0.4, "n_let": 2, "n_let_interval_ms": 1200.0}, 1),
         ({"rate_hz": 50.0, "first_interval_ms": 5.0}, 51),
         ({"rate_hz": 20.0, "rate_end_hz": 80.0}, 77),
         ({"rate_hz": 80.0, "rate_end_hz": 20.0}, 77),
@@ -203,6 +205,12 @@ def test_balanced_events_have_no_net_current(event):
         ({"alternate_polarity": True, "jitter": 0.1}, 1),
         # each on-period begins positive again: 3 events of it do not cancel
         ({"alternate_polarity": True, "on_s": 0.06, "off_s": 0.04, "repeats": 30}, 10),
+        # ... and the last of one, late, comes within a second of the tenth after it
+        (
+            {"alternate_polarity": True, "on_s": 0.06, "off_s": 0.04, "repeats": 30}
+            | {"jitter": 0.1},
+            11,
+        ),
     ],
 )
 @pytest.mark.parametrize("polarity", [1, -1])
@@ -246,6 +254,62 @@ def test_net_current_is_a_bound_and_close(described, seed):
         assert bound <= truth * (1 + ROUGH) + 2 * one * (1 + ROUGH_EVENT)
 
 
+def worst_and_bound(*stages, of):
+    described = Channel(name="one", stages=stages)
+    events = placed_events(described, np.random.default_rng(0))
+    return np.abs(any_second(events, of)).max(), ChannelExposure(described)
+
+
+#: Nearly all of its area comes late.
+LATE = CustomPulse(
+    points=[(0, 0.01), (4000, 0.01), (4000, 1), (4400, 1)], balanced=False
+)
+
+
+def test_events_of_two_shapes_can_both_be_in_one_second():
+    # 1.001 s apart: the end of the one and the begin of the other
+    first = stage(LATE, rate_hz=0.9, on_s=1.0, off_s=0.001, repeats=1)
+    second = stage(rate_hz=10.0, on_s=0.1, repeats=1)
+    truth, found = worst_and_bound(first, second, of=np.square)
+    assert truth > 9.9
+    assert truth <= found.rms_ma**2 <= 1.01 * truth
+    # the same of charges that have two signs
+    mono = Pulse(phase_width_us=300.0, balanced=False)
+    second = stage(mono, rate_hz=10.0, on_s=0.2, repeats=1, alternate_polarity=True)
+    truth, found = worst_and_bound(first, second, of=lambda current: current)
+    assert truth * 1000 > 69
+    assert truth * 1000 <= found.net_dc_ua <= 1.3 * truth * 1000
+
+
+def test_events_of_two_widths_can_both_be_in_one_second_in_part():
+    # 1 s apart, the second 3/4 as wide, and both are highest at their end
+    late = Pulse(phase_width_us=1000.0, shape="exponential_rise", balanced=False)
+    narrowing = Envelope(ramp_down_s=2.0, start_level=0.5, modulates="width")
+    falling = stage(late, rate_hz=1.0, on_s=2.0, repeats=1, envelope=narrowing)
+    truth, found = worst_and_bound(falling, of=np.square)
+    one = 100.0**2 * late.square_area_us * 1e-6
+    assert truth > 1.5 * one
+    assert truth * (1 - ROUGH) <= found.rms_ma**2 <= 2 * one
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 30), st.integers(-3, 3)), min_size=1, max_size=12
+    ),
+)
+def test_the_net_of_any_second_is_found_exactly(gaps_and_charges):
+    gaps, charges = zip(*gaps_and_charges, strict=True)
+    events = np.zeros(len(gaps), channel._EVENT)
+    ticks = np.cumsum(gaps)  # of 1/20 s
+    events["onset_s"] = events["latest_s"] = ticks / 20
+    events["charge_s"] = charges
+    runs = [
+        sum(c for t, c in zip(ticks, charges, strict=True) if s <= t < s + 20)
+        for s in np.arange(-20, ticks[-1] + 1, 0.5)
+    ]
+    assert channel._highest_net(events) == pytest.approx(max(map(abs, runs)))
+
+
 @SLOW
 @given(
     rate_hz=st.sampled_from([5.0, 7.3]),
@@ -276,7 +340,7 @@ def test_a_long_on_period_is_as_if_it_were_laid_out_whole(
         part = exposure(long)
         if "rate_end_hz" in train or "alternate_polarity" in train:
             # bounds of their own: the fast end, and one event left over
-            fast_end = 100 * math.sqrt(600e-6 * math.ceil(rate_hz))
+            fast_end = 100 * math.sqrt(600e-6 * math.ceil(long.train.highest_rate_hz))
             assert values[0] <= part.rms_ma * (1 + 1e-12) <= fast_end * (1 + 1e-9)
             assert values[1] <= part.net_dc_ua * (1 + 1e-12)
         else:

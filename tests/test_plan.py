@@ -89,7 +89,7 @@ def test_each_channel_may_have_its_own_full_scale():
     block = made.render()
     assert block.max(axis=0).tolist() == [8388607, 2097151]
     assert made.to_ma(block).max(axis=0) == pytest.approx([50, 50], rel=1e-6)
-    with pytest.raises(nw.SpecError, match="one number or 3, one for each"):
+    with pytest.raises(nw.SpecError, match="one number, or 3 for 3 channels"):
         plan(n_channels=3, output=output)
 
 

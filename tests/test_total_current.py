@@ -130,6 +130,58 @@ def test_events_within_a_frame_of_each_other_are_bounded_by_the_sum():
         assert both(close) == pytest.approx((40.0, bound))
 
 
+def test_the_first_event_after_an_on_period_may_share_its_last_frame():
+    # The last event of 1 ends 80.7 ms after the start.
+    for start_s, bound in [(0.0807, 80.0), (0.0808, 80.0), (0.0809, 40.0)]:
+        one, two = (
+            channel(
+                f"{i}", on_s=0.1, repeats=1, envelope=Envelope(), start_s=i * start_s
+            )
+            for i in range(2)
+        )
+        assert both(protocol_of(one, two)) == pytest.approx((40.0, bound))
+
+
+def test_events_that_meet_but_once_count():
+    # A first interval: event 0 alone meets events of 2, at 80 % on its ramp.
+    ramp = Envelope(ramp_up_s=3.0, start_level=0.8)
+    one = channel("1", first_interval_ms=10.0, envelope=ramp)
+    two = channel("2", envelope=Envelope())
+    assert both(protocol_of(one, two)) == pytest.approx((72.0, 72.0))
+
+
+def test_narrow_events_of_a_ramp_can_meet_what_wide_ones_do_not():
+    # The recovery phase of 1 begins after 1.3 ms at first, after 2 ms in the end.
+    event = Pulse(phase_width_us=1000.0, interphase_gap_us=1000.0)
+    one = channel("1", event, envelope=NARROWING)
+    spike = Pulse(phase_width_us=100.0, balanced=False)
+    two = channel("2", spike, phase_deg=1.45e-3 * 50 * 360, envelope=Envelope())
+    assert both(protocol_of(one, two)) == pytest.approx((80.0, 80.0))
+
+
+def test_an_event_keeps_the_level_of_its_onset():
+    # 1 falls from its begin: an event of 80 % at 20 ms lasts till 29 ms ...
+    long = Pulse(phase_width_us=9000.0, balanced=False)
+    falling = Envelope(ramp_down_s=0.1)
+    one = channel("1", long, on_s=0.1, repeats=1, envelope=falling)
+    # ... and 2 begins at 25 ms.
+    for rate_hz in (50.0, 51.0):
+        two = channel("2", long, rate_hz=rate_hz, start_s=0.025, envelope=Envelope())
+        found = total_current(protocol_of(one, two))
+        assert found.bound_ma == pytest.approx(72.0, abs=2.0)
+        assert found.bound_ma >= 72.0 * (1 - 1e-12)
+
+
+def test_the_second_event_after_a_ramp_is_the_first_at_full_level():
+    # Ramps end at 40.3 ms, inside an event of 1 that met 2 in its last 100 µs only.
+    event = Pulse(phase_width_us=300.0)
+    envelope = Envelope(ramp_up_s=0.0403)
+    changes = {"on_s": 10.0, "repeats": 1, "envelope": envelope}
+    one = channel("1", event, **changes)
+    two = channel("2", event, phase_deg=0.5e-3 * 50 * 360, **changes)
+    assert both(protocol_of(one, two)) == pytest.approx((80.0, 80.0))
+
+
 @pytest.mark.parametrize(
     ("event", "sample_rate_hz"),
     [(Pulse(phase_width_us=300.0), 8000.0), (Pulse(phase_width_us=330.0), 11025.0)],

@@ -82,7 +82,7 @@ class Output(Spec):
 
     @property
     def numpy_dtype(self) -> np.dtype[np.generic]:
-        """The arrays' dtype: int16, int32 (for int24 and int32) or float32."""
+        """The arrays' dtype, int16, int32 (for int24 and int32) or float32."""
         return _NUMPY_DTYPE[self.dtype]
 
     def frames(self, seconds: float | Fraction) -> Fraction:
@@ -104,7 +104,7 @@ class Output(Spec):
                 raise SpecError(
                     "Output.full_scale_ma",
                     self.full_scale_ma,
-                    f"must be one number or {n_channels}, one for each channel",
+                    f"must be one number, or {n_channels} for {n_channels} channels",
                 )
             return self.full_scale_ma
         return (self.full_scale_ma,) * n_channels

@@ -270,7 +270,11 @@ class Session:
             For a value or channel out of range.
         """
         checked = _intensity("value", value)
-        if channel is not None and not 0 <= channel < self.plan.n_channels:
+        if channel is not None and (
+            isinstance(channel, bool)
+            or not isinstance(channel, (int, np.integer))
+            or not 0 <= channel < self.plan.n_channels
+        ):
             raise SpecError(
                 "channel", channel, f"must be 0 to {self.plan.n_channels - 1}, or None"
             )
@@ -474,8 +478,8 @@ class Session:
         fault = now["fault"] or now["tripped"]
         if fault == Fault.UNDERRUN:
             raise SinkError(
-                "the output ran dry (underrun) and delivery was stopped; use a larger "
-                'block or latency, or underrun="count" to go on'
+                "the output ran dry (underrun) and delivery was stopped; ease the load "
+                'on the machine, or go on with underrun="count"'
             )
         if fault == Fault.WATCHDOG:
             raise StateError(

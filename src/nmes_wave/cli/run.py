@@ -84,11 +84,16 @@ def run(
     json: Json = False,
 ) -> None:
     """Deliver a protocol. Ctrl-C stops it: no further pulse, then silence."""
+    from nmes_wave.errors import SinkUnavailableError
     from nmes_wave.plan import build_plan
     from nmes_wave.session import Session
     from nmes_wave.sinks import open_sink
 
-    hardware = open_sink(sink, device=device, shared=shared).hardware
+    try:
+        hardware = open_sink(sink, device=device, shared=shared).hardware
+    except SinkUnavailableError as error:
+        # no device has been asked yet: it is the options that do not fit
+        raise UsageError(str(error)) from None
     protocol = stimulus(
         name, amplitude_ma, accept_assumptions, contractions, for_hardware=hardware
     )

@@ -60,7 +60,7 @@ def load(cls: type[_S], path: str | Path) -> _S:
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             raise FormatError(
-                f"{path}: no protocol file is that large; at most "
+                f"{path}: too large for a protocol file; at most "
                 f"{MAX_FILE_BYTES / 1e6:g} MB is read"
             )
         text = data.decode()

@@ -119,9 +119,9 @@ class Pulse(Spec):
             lowest = self.recovery_level * self.recovery_ratio
             raise self._refuse(
                 "recovery_ratio",
-                f"must be at least {lowest:.6g} for a {self.effective_recovery_shape} "
-                f"recovery after a {self.shape} phase, or the recovery phase would "
-                f"peak at {self.recovery_level:.3g} times amplitude_ma",
+                f"must be at least {lowest:.6g} (shape {self.shape}, recovery shape "
+                f"{self.effective_recovery_shape}), or the recovery phase would peak "
+                f"at {self.recovery_level:.3g} times amplitude_ma",
             )
 
     @property
@@ -149,7 +149,7 @@ class Pulse(Spec):
 
     @property
     def phase_area_us(self) -> float:
-        """Largest area of one phase: µs times level, nC per mA."""
+        """Largest area of one phase, µs times level, nC per mA."""
         return self.phase_width_us * PHASE_MEAN[self.shape]
 
     @property
@@ -222,12 +222,12 @@ class Burst(Spec):
 
     @property
     def phase_area_us(self) -> float:
-        """Area of half a cycle: µs times level, nC per mA."""
+        """Area of half a cycle, µs times level, nC per mA."""
         return self.phase_width_us * CARRIER_MEAN[self.shape]
 
     @property
     def net_area_us(self) -> float:
-        """Signed area of the whole event: 0."""
+        """Signed area of the whole event, 0."""
         return 0.0
 
     @property
@@ -258,7 +258,8 @@ class CustomPulse(Spec):
     ----------
     points
         Pairs of time in µs and level in −1..1. The first time is 0 and times
-        never fall; two points at one time make a step.
+        never fall; two points at one time make a step. ``Stage.amplitude_ma`` is
+        the current at level 1: a shape that stays below 1 delivers less.
     polarity
         -1 negates the shape.
     balanced
@@ -343,12 +344,12 @@ class CustomPulse(Spec):
 
     @property
     def phase_width_us(self) -> float:
-        """Width of the widest lobe."""
-        return max(width for width, _ in self.lobes())
+        """Width of the first lobe."""
+        return next(width for width, area in self.lobes() if area)
 
     @property
     def phase_area_us(self) -> float:
-        """Largest area of one lobe: µs times level, nC per mA."""
+        """Largest area of one lobe, µs times level, nC per mA."""
         return max(abs(area) for _, area in self.lobes())
 
     @property
