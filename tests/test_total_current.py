@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,12 +12,15 @@ from exposures import (
     placed_events,
     protocol_of,
     protocols_of_equal_rates,
+    pulses,
+    scaled,
 )
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from nmes_wave.errors import SpecError
 from nmes_wave.exposure import total, total_current
+from nmes_wave.exposure.waveforms import FRAME_S, Waveforms
 from nmes_wave.limits import Limits
 from nmes_wave.output import Output
 from nmes_wave.plan import build_plan
@@ -159,6 +163,34 @@ def test_narrow_events_of_a_ramp_can_meet_what_wide_ones_do_not():
     assert both(protocol_of(one, two)) == pytest.approx((80.0, 80.0))
 
 
+def test_narrow_phases_keep_their_shape():
+    # Its peak comes 150 µs after the onset at first, 500 µs in the end.
+    event = Pulse(phase_width_us=1000.0, shape="triangular")
+    one = channel("1", event, envelope=NARROWING)
+    spike = Pulse(phase_width_us=100.0, balanced=False)
+    two = channel("2", spike, phase_deg=0.1e-3 * 50 * 360, envelope=Envelope())
+    assert both(protocol_of(one, two)) == pytest.approx((80.0, 80.0))
+
+
+@pytest.mark.parametrize("degrees", [3.0, 7.7, 15.5, 41.0, 80.0])
+def test_carriers_out_of_phase(degrees):
+    burst = Burst(carrier_hz=2500.0, cycles=20)
+    # 50 bursts in a second: one degree of the train is 50 of the carrier
+    reached, bound = both(four([0.0, degrees / 50], event=burst))
+    truth = 80.0 * np.cos(np.deg2rad(degrees / 2))
+    assert truth * (1 - 2e-3) <= reached <= truth <= bound <= truth * (1 + 2e-3)
+
+
+@pytest.mark.parametrize(("shape", "level"), [("linear", 0.99), ("cosine", 0.99975)])
+def test_a_ramp_that_ends_with_the_other_channel(shape, level):
+    # 1 is on for as long as 2 rises; its last event comes 20 ms before the end.
+    one = channel("1", on_s=2.0, repeats=1, envelope=Envelope())
+    rising = Envelope(ramp_up_s=2.0, shape=shape)
+    two = channel("2", on_s=4.0, repeats=1, envelope=rising)
+    expected = 40.0 * (1 + level)
+    assert both(protocol_of(one, two)) == pytest.approx((expected, expected), rel=1e-5)
+
+
 def test_an_event_keeps_the_level_of_its_onset():
     # 1 falls from its begin: an event of 80 % at 20 ms lasts till 29 ms ...
     long = Pulse(phase_width_us=9000.0, balanced=False)
@@ -262,6 +294,32 @@ def test_other_trains_are_bounded(one, two, seed):
     assert found.reached_ma <= found.bound_ma
 
 
+@SLOW
+@given(
+    pulses(balanced=True),
+    st.sampled_from([0.3, 0.7, 1.0]),
+    st.sampled_from([0.0, 40e-6, FRAME_S]),
+)
+def test_a_late_recovery_phase_is_covered_whenever_it_comes(pulse, width, late_s):
+    narrow = Envelope(ramp_up_s=0.1, start_level=width, modulates="width")
+    stage = channel("1", pulse, envelope=narrow, rate_hz=10.0).stages[0]
+    track = Waveforms(0, stage, 0.0, 0.01)  # the first event is `width` as wide
+    corners = np.unique(track.corners_s(late_s))
+    corners = corners[corners < 0.05]
+    begin, length = corners[:-1], np.diff(corners)
+    parts = np.linspace(0.001, 0.999, 30)
+    t = (begin + length * parts[:, None])[:, length > 1e-8]
+    covered = track.magnitude_ma(t.ravel(), t.ravel(), late_s).reshape(t.shape)
+    steps = np.diff(covered, axis=0)
+    rises, falls = (steps > 1e-9).any(axis=0), (steps < -1e-9).any(axis=0)
+    assert not (rises & falls).any()
+    for part in (0.0, 0.37, 1.0):
+        gap_us = pulse.interphase_gap_us + part * late_s * 1e6
+        late = scaled(replace(pulse, interphase_gap_us=gap_us), width)
+        magnitude = 40.0 * np.abs(late.levels(t * 1e6))
+        assert (magnitude <= covered + 1e-6).all()
+
+
 # -- cost ---------------------------------------------------------------------
 
 
@@ -308,11 +366,11 @@ def test_cycles_without_a_common_one_are_bounded_in_time():
 
 
 @SLOW
-@given(protocols_of_equal_rates())
-def test_with_a_small_budget_it_is_still_a_bound(protocol):
+@given(protocols_of_equal_rates(), st.sampled_from([1, 20, 100]))
+def test_with_a_small_budget_it_is_still_a_bound(protocol, budget):
     full = total_current(protocol)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(total, "BUDGET", 100)
+        patch.setattr(total, "BUDGET", budget)
         small = total_current(protocol)
     assert small.bound_ma >= full.reached_ma * (1 - 1e-12)
     assert small.reached_ma <= full.reached_ma * (1 + 1e-12)

@@ -88,6 +88,7 @@ from nmes_wave._timeline cimport (
     Stage,
     advance,
     amplitude_at,
+    level_of,
     make_event,
     move_to,
     on_period_number,
@@ -307,6 +308,7 @@ cdef int fill_channel(
     for s in range(ch.n_stages):
         ch.stages[s].first_ordinal = ch.events_per_pass
         fill_stage(&ch.stages[s], rate, snap, stages[s])
+        ch.stages[s].full_level = level_of(ch, ch.stages[s].amplitude_ma, 1.0)
         ch.events_per_pass += (
             ch.stages[s].n_events * ch.stages[s].n_let * ch.stages[s].repeats
         )

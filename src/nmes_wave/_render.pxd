@@ -11,7 +11,13 @@ memory without tiles, in a sketch of 8 channels at int24).
 from libc.stdint cimport int16_t, int32_t, int64_t
 from libc.string cimport memset
 
-from nmes_wave._charge cimport Event, event_codes
+from nmes_wave._charge cimport (
+    RECTANGULAR_PULSE,
+    Event,
+    Run,
+    event_codes,
+    flat_runs,
+)
 from nmes_wave._timeline cimport (
     Channel,
     Cursor,
@@ -48,6 +54,34 @@ ctypedef struct Plan:
     int64_t tile_frames
 
 
+cdef inline void add_flat(
+    const Event* ev, SampleFormat format, void* out, int64_t stride
+) noexcept nogil:
+    """Add a whole rectangular pulse to a column, run by run."""
+    cdef Run runs[7]
+    cdef int i, n = flat_runs(ev, runs)
+    cdef int64_t j = 0, stop
+    cdef int32_t code
+    cdef float sample
+    cdef int32_t* out32 = <int32_t*>out
+    cdef float* out_float = <float*>out
+    for i in range(n):
+        # the partial sample after a phase that ends on a boundary is none
+        stop = runs[i].stop if runs[i].stop < ev.n else ev.n
+        code = runs[i].code
+        if code == 0:
+            j = stop
+        elif format == INT32:
+            for j in range(j, stop):
+                out32[j * stride] += code
+            j = stop
+        else:
+            sample = <float>code * <float>1.1920928955078125e-07
+            for j in range(j, stop):
+                out_float[j * stride] += sample
+            j = stop
+
+
 cdef inline void add_event(
     const Event* ev, int64_t start, int64_t stop, SampleFormat format,
     void* out, int64_t stride
@@ -65,6 +99,15 @@ cdef inline void add_event(
     if a < 0:
         out = <char*>out - a * stride * (2 if format == INT16 else 4)
         a = 0
+    if (
+        a == 0
+        and b == ev.n
+        and format != INT16
+        and ev.shape.kind == RECTANGULAR_PULSE
+        and ev.slope_den == 1.0
+    ):
+        add_flat(ev, format, out, stride)
+        return
     while a < b:
         c = b if b - a < CHUNK else a + CHUNK
         n = c - a

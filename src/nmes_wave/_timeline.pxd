@@ -26,6 +26,7 @@ ctypedef struct Instant:
 ctypedef struct Stage:
     Shape shape
     double amplitude_ma
+    int64_t full_level        # on the plateau at intensity 1
     # train
     double rate_hz
     double rate_end_hz
@@ -324,6 +325,9 @@ cdef inline void make_event(
     const Channel* ch, const Cursor* cur, double intensity, Event* ev
 ) noexcept nogil:
     cdef const Stage* st = &ch.stages[cur.stage]
-    cdef int64_t level = level_of(ch, amplitude_at(st, cur.lead), intensity)
+    cdef double amplitude_ma = amplitude_at(st, cur.lead)
+    cdef int64_t level = st.full_level
+    if intensity != 1.0 or amplitude_ma != st.amplitude_ma:
+        level = level_of(ch, amplitude_ma, intensity)
     cdef int sign = -1 if st.alternates and (cur.k & 1) else 1
     place_event(ev, &st.shape, cur.onset, level, sign, width_us_at(st, cur.lead))

@@ -13,11 +13,11 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Self, TextIO
@@ -224,8 +224,9 @@ def _alsa_map(channels: int) -> list[str]:
 class JackServer(Server):
     """JACK with the dummy driver; PortAudio's default device is `system`.
 
-    Start clients one after another, the recorder first: one that comes while another
-    comes or leaves is refused about once in 200 times.
+    There is one at a time for each user of a machine, others wait: JACK's clients
+    listen on sockets that are named after the client alone, and with two servers
+    one client in 40 was refused.
 
     Parameters
     ----------
@@ -242,7 +243,7 @@ class JackServer(Server):
         a recorder is killed, the server stands still for seconds.
         Otherwise a recording shows what a device plays when a client is late by a
         period: one block twice, or not at all. With other tests beside them that
-        befell one recording in 40 at 1024 frames, and most at 128.
+        befell about one recording in 40 at 1024 frames, and most at 128.
     """
 
     programs = ("jackd", "jack_lsp", "jack_connect")
@@ -258,7 +259,10 @@ class JackServer(Server):
         super().__init__()
         self.rate, self.period, self.channels = rate, period, channels
         self.synchronous = synchronous
-        self._name_lock: TextIO | None = None
+        # Always the same: JACK has eight places for servers on a machine, and that of
+        # a killed one is free for a server of the same name only.
+        self._name = self.env["JACK_DEFAULT_SERVER"] = f"nmes-test-{os.getuid()}"
+        self._lock: TextIO | None = None
         # PortAudio aborts the process when ALSA has no name to offer, so there is
         # one, which cannot be opened and is not listed.
         self.directory.joinpath("alsa.conf").write_text(
@@ -273,22 +277,17 @@ class JackServer(Server):
         # Memory for 128 ports (42 MB instead of 107) starts faster.
         return [*jackd, "--port-max", "128", "-d", "dummy", "-m", *clock, *ports]
 
-    def _ask(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        # Asked again because it may be refused, see the class.
-        answer = self._tool(*argv)
-        return answer if answer.returncode == 0 else self._tool(*argv)
-
     def _answers(self) -> bool:
         # jack_wait would sleep for a second between two looks.
         return bool(self._tool("jack_lsp").stdout)
 
     def ports(self) -> list[str]:
         """The names of all ports; none if the server does not answer."""
-        return self._ask("jack_lsp").stdout.split()
+        return self._tool("jack_lsp").stdout.split()
 
     def connect(self, source: str, destination: str) -> None:
         """Plug a cable, for example from "PortAudio:out_0" to "PortAudio:in_0"."""
-        answer = self._ask("jack_connect", source, destination)
+        answer = self._tool("jack_connect", source, destination)
         if answer.returncode:
             raise AssertionError(f"{source} to {destination}: {answer.stderr}")
 
@@ -299,20 +298,25 @@ class JackServer(Server):
         return self._record(argv, self.channels, "float32le")
 
     def _start(self) -> None:
+        self._lock = _wait_for_lock(Path(tempfile.gettempdir(), f"{self._name}.lock"))
         deadline = time.monotonic() + 15.0
-        while time.monotonic() < deadline:
-            for self._name_lock in _free_jack_names():
-                self._name = Path(self._name_lock.name).stem
-                self.env["JACK_DEFAULT_SERVER"] = self._name
-                try:
-                    return super()._start()
-                except AssertionError:
-                    self._name_lock.close()
-                    # A server that was killed with its tests, and is a zombie still.
-                    if "already active" not in self.log:
-                        raise
+        while True:
+            try:
+                super()._start()
+            except AssertionError:
+                # The last one was killed with its tests, and is a zombie still.
+                active = "already active" in self.log
+                broken = self._process.returncode == -signal.SIGBUS
+                if not (active or broken) or time.monotonic() > deadline:
+                    raise
+            else:
+                broken = "BDB2034" in self.log
+                if not broken:
+                    return
+                self.kill()
+            if broken:
+                _remove_database()
             time.sleep(0.1)
-        raise AssertionError("no place for another JACK server of these tests")
 
     def kill(self) -> None:
         # While the server lives its memory is surely its own: afterwards the next
@@ -323,37 +327,46 @@ class JackServer(Server):
         super().kill()
 
     def _end(self) -> None:
-        # Never by SIGTERM: a server that ends removes a database which all users of
-        # libjack share, PortAudio everywhere included. One that starts meanwhile
-        # leaves it broken, and then each of them ends by SIGBUS until somebody
-        # deletes /dev/shm/jack_db-*. It would also wait 6 s for a client whose death
-        # it has not noticed.
+        # Not by SIGTERM: a server that ends removes the database, see below. It would
+        # also wait 6 s for a client whose death it has not noticed.
         if self.alive:
             self.kill()
         super()._end()
 
     def _remove(self) -> None:
         super()._remove()
-        if self._name_lock is None:
+        if self._lock is None:
             return
         for left in Path("/dev/shm").glob(f"jack*_{self._name}_*"):
             left.unlink(missing_ok=True)
-        self._name_lock.close()
+        self._lock.close()
 
 
-def _free_jack_names() -> Iterator[TextIO]:
-    """Locked files; the name of each is that of a JACK server while it is open.
+def _wait_for_lock(path: Path) -> TextIO:
+    """The file, locked until it is closed or this process ends."""
+    lock = path.open("w")
 
-    All JACK servers of a machine share a registry with eight places. The place of
-    one that was killed is free for a server of the same name only: after eight
-    killed servers with names of their own none starts on that machine any more.
-    """
-    for place in range(7):  # one is left to others
-        name = f"nmes-test-{os.getuid()}-{place}"
-        lock = Path(tempfile.gettempdir(), f"{name}.lock").open("w")
+    def locked() -> bool:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            lock.close()
-        else:
-            yield lock
+            return False
+        return True
+
+    if wait_until(locked, 120.0):
+        return lock
+    lock.close()
+    raise AssertionError("another JACK server of these tests does not end")
+
+
+def _remove_database() -> None:
+    """Remove the database that all processes with libjack share, PortAudio's too.
+
+    Each process that is killed keeps a part of it, until after some 2,000 nobody
+    can open it (BDB2034). When a server removes it at its end while another process
+    opens it, it is left broken, and then every process with libjack ends by SIGBUS.
+    """
+    database = Path(f"/dev/shm/jack_db-{os.getuid()}")
+    with suppress(OSError):
+        # Renamed first, so that nobody finds a half of it.
+        shutil.rmtree(database.rename(f"{database}-old"), ignore_errors=True)
