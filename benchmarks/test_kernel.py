@@ -9,6 +9,8 @@ ramps and the default limits, `render_into` a touched buffer.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -105,6 +107,16 @@ def test_numpy_that_computes_each_channel(benchmark):
 
 def test_build_plan(benchmark):
     benchmark(plan_of)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import numpy", "import nmes_wave", "from nmes_wave.cli import main; main()"],
+    ids=["numpy", "nmes_wave", "presets"],
+)
+def test_start(benchmark, code):
+    command = [sys.executable, "-c", code, "presets"]
+    benchmark(subprocess.run, command, check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.mark.skipif(
