@@ -362,8 +362,8 @@ def _wait_for_lock(path: Path) -> TextIO:
 def _remove_database() -> None:
     """Remove the database that all processes with libjack share, PortAudio's too.
 
-    Each process that is killed keeps a part of it, until after some 2,000 nobody
-    can open it (BDB2034). When a server removes it at its end while another process
+    Each client that is killed keeps a part of it, and after some 160 nobody can open
+    it (BDB2034). When a server removes it at its end while another process
     opens it, it is left broken, and then every process with libjack ends by SIGBUS.
     """
     database = Path(f"/dev/shm/jack_db-{os.getuid()}")

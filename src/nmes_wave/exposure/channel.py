@@ -310,8 +310,9 @@ def _highest_net(events: _Events) -> float:
     if charge.min() >= 0 or charge.max() <= 0:
         return _highest(events, np.abs(charge))
     until = _running(charge)
-    begins = np.unique(np.concatenate([onset, latest, onset - 1, latest - 1]))
-    begins = np.sort(np.concatenate([begins - TOUCH_S, begins + TOUCH_S]))
+    # What a second holds changes where it begins or ends at an onset.
+    changes = np.unique(np.concatenate([onset, latest, onset - 1, latest - 1]))
+    begins = changes - TOUCH_S
     # A second holds a run of events; jitter leaves open where it begins and ends.
     top0, low0 = _extremes(
         until, np.searchsorted(latest, begins), np.searchsorted(onset, begins)

@@ -129,8 +129,8 @@ def highest_sum(tracks: Sequence[Waveforms], length_s: float, late_s: float) -> 
             row[c] = np.maximum(row[c], track.magnitude_ma(t_s, middle, late_s))
         sag_ma[c] = max(sag_ma[c], track.sag_ma)
     sums = ends.sum(axis=1).max(axis=0)
-    apart = ends.max(axis=0).sum(axis=0)
-    bound = np.minimum(apart, sums + sag_ma.sum())
+    larger = ends.max(axis=0)
+    bound = np.minimum(larger.sum(axis=0), sums + sag_ma @ (larger > 0))
     return Sums(float(sums.max()), float(bound.max()))
 
 
