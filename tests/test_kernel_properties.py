@@ -13,6 +13,7 @@ from strategies import flat_event, plans
 
 from nmes_wave import _core
 from nmes_wave._reference import as_pulses, reference_codes, reference_events
+from nmes_wave.stream import caps
 
 SLOW = settings(
     deadline=None,
@@ -108,6 +109,7 @@ def test_pieces_equal_the_whole_bit_for_bit(plan, data):
 @SLOW
 @given(plans(formats=["int16", "int32", "float32"]), st.data())
 def test_live_stream_at_full_intensity_equals_the_rendering(plan, data):
+    codes, total_ma = caps(plan.limits, plan.output, plan.n_channels)
     engine = _core.Engine(
         plan.core,
         plan.n_frames,
@@ -117,6 +119,9 @@ def test_live_stream_at_full_intensity_equals_the_rendering(plan, data):
         ramp_s=0.5,
         watchdog_s=0.0,
         trip=True,
+        cap_codes=codes,
+        ma_per_code=plan.output.ma_per_code(plan.n_channels).tolist(),
+        cap_total_ma=total_ma,
     )
     for c in range(plan.n_channels):
         engine.set_initial_intensity(c, 1.0)

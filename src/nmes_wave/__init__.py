@@ -35,7 +35,7 @@ from nmes_wave.errors import (
     StateError,
 )
 from nmes_wave.limits import Finding, Limits, Report, Verdict, check
-from nmes_wave.output import Output
+from nmes_wave.output import Output, Trigger
 from nmes_wave.plan import Plan, build_plan
 from nmes_wave.spec import (
     Burst,
@@ -100,6 +100,7 @@ __all__ = [
     "Status",
     "StimProtocol",
     "Train",
+    "Trigger",
     "Verdict",
     "__version__",
     "build_plan",

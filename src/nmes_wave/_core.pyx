@@ -2,7 +2,8 @@
 """The compiled core: a plan in C memory, rendering, and the live engine.
 
 It imports nothing of the package. Rules for everything that an audio callback
-can reach (`_charge`, `_timeline`, `_render`, `_live`):
+can reach (`_charge`, `_timeline`, `_render`, `_guard`, `_record`, `_live`,
+`_states`, `_deliver`):
 
 1. ``noexcept nogil``: a plain ``cdef void`` would get an exception check that
    takes the GIL.
@@ -44,34 +45,46 @@ from nmes_wave._charge cimport (
     Shape,
     Wide,
 )
+from nmes_wave._deliver cimport (
+    clock_main,
+    live_process,
+    portaudio_callback,
+    portaudio_finished,
+    queue_voices,
+)
+from nmes_wave._guard cimport PART
 from nmes_wave._live cimport (
     BUCKETS,
     FRESH,
+    LOAD,
     NO_FAULT,
     RING,
     Command,
+    Gain,
     Live,
+    Loaded,
     Snapshot,
     Track,
-    Gain,
-    clock_main,
-    live_process,
     nw_compare_exchange,
     nw_denormals_off,
     nw_denormals_restore,
     nw_exchange,
     nw_load,
+    nw_now_ns,
     nw_store,
     nw_thread,
     nw_thread_begin,
     nw_thread_join,
-    portaudio_callback,
-    portaudio_finished,
 )
+from nmes_wave._record cimport Record, RecordRing, records_in
 from nmes_wave._render cimport (
+    AT_EVENT,
+    AT_ON_PERIOD,
+    AT_STAGE,
     FLOAT32,
     INT16,
     INT32,
+    NO_TRIGGER,
     TILE_BYTES,
     Plan,
     Voice,
@@ -97,6 +110,10 @@ from nmes_wave._timeline cimport (
     width_us_at,
 )
 
+cdef extern from "_portable.h" nogil:
+    int nw_catch_signal(int number, int64_t* flag)
+    void nw_release_signals(int64_t* flag)
+
 cdef dict KINDS = {
     "rectangular_pulse": RECTANGULAR_PULSE,
     "shaped_pulse": SHAPED_PULSE,
@@ -113,6 +130,11 @@ cdef dict PHASE_SHAPES = {
     "exponential_decay": EXPONENTIAL_DECAY,
 }
 cdef dict ENVELOPES = {"linear": LINEAR, "cosine": COSINE, "exponential": EXPONENTIAL}
+cdef dict TRIGGERS = {
+    "event": AT_EVENT,
+    "on_period": AT_ON_PERIOD,
+    "stage": AT_STAGE,
+}
 cdef dict FORMATS = {"int16": INT16, "int24": INT32, "int32": INT32, "float32": FLOAT32}
 
 
@@ -140,8 +162,10 @@ cdef class CompiledPlan:
     snap
         Edges on the sample grid.
     channels
-        One mapping for each channel, made by `nmes_wave.plan`; lengths are in
+        One mapping for each channel, made by `nmes_wave.compiling`; lengths are in
         frames, instants as (whole, part), wide numbers as (high, low).
+    trigger
+        None, or what the further column marks: (at, channel, frames, code).
     """
 
     cdef Plan plan
@@ -149,17 +173,32 @@ cdef class CompiledPlan:
     cdef int64_t at
     cdef int64_t busy
 
-    def __cinit__(self, double sample_rate_hz, str dtype, bint snap, list channels):
+    def __cinit__(
+        self,
+        double sample_rate_hz,
+        str dtype,
+        bint snap,
+        list channels,
+        tuple trigger=None,
+    ):
         cdef int c
         self.plan.format = FORMATS[dtype]
         self.plan.sample_bytes = 2 if dtype == "int16" else 4
         self.plan.n_channels = len(channels)
+        self.plan.n_outputs = self.plan.n_channels
+        self.plan.trigger.at = NO_TRIGGER
+        if trigger is not None:
+            self.plan.n_outputs += 1
+            at, self.plan.trigger.channel, frames, code = trigger
+            self.plan.trigger.at = TRIGGERS[at]
+            self.plan.trigger.n_frames = frames
+            self.plan.trigger.code = code
         self.plan.channels = <Channel*>calloc(len(channels), sizeof(Channel))
         self.voices = <Voice*>calloc(len(channels), sizeof(Voice))
         if self.plan.channels == NULL or self.voices == NULL:
             raise MemoryError
         self.plan.tile_frames = max(
-            64, TILE_BYTES // (self.plan.n_channels * self.plan.sample_bytes)
+            64, TILE_BYTES // (self.plan.n_outputs * self.plan.sample_bytes)
         )
         for c in range(self.plan.n_channels):
             fill_channel(&self.plan.channels[c], sample_rate_hz, snap, channels[c])
@@ -180,14 +219,14 @@ cdef class CompiledPlan:
         free(self.voices)
 
     def render_into(self, block, int64_t start):
-        """Fill a C-contiguous ``(frames, channels)`` buffer from frame `start`.
+        """Fill a C-contiguous ``(frames, outputs)`` buffer from frame `start`.
 
         The caller checks dtype and shape; this checks the size in bytes.
         Releases the GIL; any number of threads may render at once.
         """
         cdef Py_buffer view
         cdef int64_t frames
-        cdef int64_t frame_bytes = self.plan.n_channels * self.plan.sample_bytes
+        cdef int64_t frame_bytes = self.plan.n_outputs * self.plan.sample_bytes
         cdef unsigned mode
         PyObject_GetBuffer(block, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
         try:

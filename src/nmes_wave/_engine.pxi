@@ -1,5 +1,66 @@
 # The Python face of the live engine; part of `_core`, see there for the rules.
 
+cdef int64_t longest_event(const Plan* plan) noexcept:
+    """Frames that no event exceeds."""
+    cdef double longest = 0, length
+    cdef const Shape* shape
+    cdef int c, i
+    for c in range(plan.n_channels):
+        for i in range(plan.channels[c].n_stages):
+            shape = &plan.channels[c].stages[i].shape
+            length = shape.length.hi
+            if shape.kind == RECTANGULAR_PULSE or shape.kind == SHAPED_PULSE:
+                length = shape.gap.hi + shape.width.hi * (1 + shape.recovery_ratio)
+            longest = max(longest, length)
+    return <int64_t>longest + 8           # partial frames, moved and rounded edges
+
+
+cdef double largest_total_ma(const Plan* plan) noexcept:
+    """What all channels at once could deliver."""
+    cdef double total = 0, largest
+    cdef int c, i
+    for c in range(plan.n_channels):
+        largest = 0
+        for i in range(plan.channels[c].n_stages):
+            largest = max(largest, plan.channels[c].stages[i].amplitude_ma)
+        total += largest
+    return total
+
+
+cdef class _LoadedPlan:
+    # Memory of a plan while an engine delivers it.
+    cdef Loaded at
+    cdef CompiledPlan core
+
+    def __cinit__(
+        self, CompiledPlan core, int64_t n_frames, int64_t number, double total_ma
+    ):
+        cdef Loaded* ld = &self.at
+        cdef int n = core.plan.n_channels
+        self.core = core
+        ld.plan = &core.plan
+        ld.n_frames = n_frames
+        ld.number = number
+        ld.voices = <Voice*>calloc(n, sizeof(Voice))
+        ld.queue = <int*>calloc(n, sizeof(int))
+        if ld.voices == NULL or ld.queue == NULL:
+            raise MemoryError
+        if largest_total_ma(ld.plan) > total_ma:
+            ld.total.size = 2 * PART
+            while ld.total.size < PART + longest_event(ld.plan):
+                ld.total.size *= 2
+            ld.total.ma = <double*>calloc(ld.total.size, sizeof(double))
+            if ld.total.ma == NULL:
+                raise MemoryError
+        seek_voices(ld.plan, 0, ld.voices)
+        queue_voices(ld)
+
+    def __dealloc__(self):
+        free(self.at.voices)
+        free(self.at.queue)
+        free(self.at.total.ma)
+
+
 cdef class Engine:
     """A plan being delivered: what the delivering thread and Python share.
 
@@ -21,10 +82,17 @@ cdef class Engine:
         Longest time between two feeds; 0: no watchdog.
     trip
         An underrun is a fault.
+    cap_codes, ma_per_code
+        Of each channel: the largest level, and what a code is worth.
+    cap_total_ma
+        Of all channels at any instant; infinite: none.
+    n_records
+        Room for so many records at least; 0: none are kept.
     """
 
     cdef Live* live
-    cdef CompiledPlan core
+    cdef _LoadedPlan loaded
+    cdef _LoadedPlan incoming
     cdef nw_thread thread
     cdef bint has_thread
 
@@ -39,6 +107,10 @@ cdef class Engine:
         double ramp_s,
         double watchdog_s,
         bint trip,
+        list cap_codes,
+        list ma_per_code,
+        double cap_total_ma,
+        int64_t n_records=0,
     ):
         cdef Live* lv = <Live*>calloc(1, sizeof(Live))
         cdef int i
@@ -46,26 +118,37 @@ cdef class Engine:
         self.live = lv
         if lv == NULL:
             raise MemoryError
-        self.core = core
-        lv.plan = &core.plan
-        lv.voices = <Voice*>calloc(n, sizeof(Voice))
+        self.loaded = _LoadedPlan(core, n_frames, 0, cap_total_ma)
+        lv.loaded = &self.loaded.at
         lv.gains = <Gain*>calloc(n, sizeof(Gain))
+        lv.caps.level = <int64_t*>calloc(n, sizeof(int64_t))
+        lv.caps.ma_per_code = <double*>calloc(n, sizeof(double))
         lv.now.tracks = <Track*>calloc(n, sizeof(Track))
         for i in range(3):
             lv.snapshots[i].tracks = <Track*>calloc(n, sizeof(Track))
-        lv.scratch_frames = max(4096 // n, 64)
-        lv.scratch = calloc(lv.scratch_frames * n, 4)
+        lv.scratch_frames = min(PART, max(4096 // n, 64))
+        lv.scratch = calloc(lv.scratch_frames * core.plan.n_outputs, 4)
+        if n_records > 0:
+            lv.records.size = 1024
+            while lv.records.size < n_records:
+                lv.records.size *= 2
+            lv.records.records = <Record*>calloc(lv.records.size, sizeof(Record))
         if (
-            lv.voices == NULL
-            or lv.gains == NULL
+            lv.gains == NULL
+            or lv.caps.level == NULL
+            or lv.caps.ma_per_code == NULL
             or lv.now.tracks == NULL
             or lv.scratch == NULL
             or lv.snapshots[0].tracks == NULL
             or lv.snapshots[1].tracks == NULL
             or lv.snapshots[2].tracks == NULL
+            or (n_records > 0 and lv.records.records == NULL)
         ):
             raise MemoryError
-        lv.n_frames = n_frames
+        for i in range(n):
+            lv.caps.level[i] = cap_codes[i]
+            lv.caps.ma_per_code[i] = ma_per_code[i]
+        lv.caps.total_ma = cap_total_ma
         lv.packed = packed
         lv.slew = slew_per_s / sample_rate_hz
         lv.ramp_frames = max(1, <int64_t>(ramp_s * sample_rate_hz))
@@ -75,18 +158,20 @@ cdef class Engine:
         lv.ns_per_frame = 1e9 / sample_rate_hz
         lv.middle = 1
         lv.front = 2
-        seek_voices(lv.plan, 0, lv.voices)
 
     def __dealloc__(self):
         cdef int i
         if self.live == NULL:
             return
+        self.release_signals()
         self.end_clock()
         for i in range(3):
             free(self.live.snapshots[i].tracks)
         free(self.live.now.tracks)
-        free(self.live.voices)
         free(self.live.gains)
+        free(self.live.caps.level)
+        free(self.live.caps.ma_per_code)
+        free(self.live.records.records)
         free(self.live.scratch)
         free(self.live)
 
@@ -116,13 +201,16 @@ cdef class Engine:
 
     def set_initial_intensity(self, int channel, double value):
         """Set where a channel begins; only before the start command."""
-        if channel < 0 or channel >= self.core.plan.n_channels:
-            raise IndexError(f"channel {channel} of {self.core.plan.n_channels}")
+        if channel < 0 or channel >= self.loaded.core.plan.n_channels:
+            raise IndexError(f"channel {channel}")
         self.live.gains[channel].origin = value
         self.live.gains[channel].target = value
 
     def push(self, int kind, int channel=-1, double value=0.0):
         """Queue a command; return False if the ring is full. One caller at a time."""
+        return self.queue(kind, channel, value, NULL)
+
+    cdef bint queue(self, int64_t kind, int64_t channel, double value, Loaded* loaded):
         cdef int64_t pushed = self.live.pushed
         cdef Command* cmd
         if pushed - nw_load(&self.live.popped) >= RING:
@@ -132,23 +220,63 @@ cdef class Engine:
         cmd.channel = channel
         cmd.value = value
         cmd.asked = self.snapshot()["frame"]
-        cmd.took_effect = -1
+        cmd.loaded = loaded
         nw_store(&self.live.pushed, pushed + 1)
+        return True
+
+    def load(self, CompiledPlan core, int64_t n_frames):
+        """Queue another plan; return False if one is pending or the ring is full.
+
+        It must have the first one's grid and channels. One caller at a time.
+        """
+        cdef _LoadedPlan plan
+        if self.incoming is not None:
+            if self.snapshot()["load"] != self.incoming.at.number:
+                return False
+            # the delivering thread has let go of the old one
+            self.loaded = self.incoming
+            self.incoming = None
+        plan = _LoadedPlan(
+            core, n_frames, self.loaded.at.number + 1, self.live.caps.total_ma
+        )
+        if not self.queue(LOAD, -1, 0.0, &plan.at):
+            return False
+        self.incoming = plan
         return True
 
     def trip(self, int fault):
         """Stop at once, for this reason unless there is one already; from any thread."""
         nw_compare_exchange(&self.live.emergency, NO_FAULT, fault)
 
+    def wind_down(self, int fault):
+        """Ramp to zero, and then stop for this reason; from any thread."""
+        nw_compare_exchange(&self.live.winding_down, NO_FAULT, fault)
+
+    def catch_signal(self, int number):
+        """Let this signal trip the engine from C, before its handler in Python runs.
+
+        Python runs handlers late while a call holds the GIL. Return False, and do
+        nothing, for a signal that has no handler, or where another engine has it.
+        """
+        return nw_catch_signal(number, &self.live.emergency) == 0
+
+    def release_signals(self):
+        """Give caught signals back."""
+        nw_release_signals(&self.live.emergency)
+
     def feed(self):
         """Tell the watchdog that the program is alive."""
         nw_store(&self.live.feeds, self.live.feeds + 1)
 
-    def process(self, block, int64_t frames):
-        """Deliver `frames` frames into a writable C-contiguous buffer, without the GIL."""
+    def process(self, block, int64_t frames, int64_t flags=0):
+        """Deliver `frames` frames into a writable C-contiguous buffer, without the GIL.
+
+        `flags` are PortAudio's: 4 is an underrun.
+        """
         cdef Py_buffer view
-        cdef int64_t frame_bytes = self.core.plan.n_channels * (
-            3 if self.live.packed else self.core.plan.sample_bytes
+        cdef const Plan* plan = &self.loaded.core.plan
+        cdef int64_t frame_bytes = plan.n_outputs * (
+            3 if self.live.packed else plan.sample_bytes
         )
         PyObject_GetBuffer(block, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
         try:
@@ -157,7 +285,7 @@ cdef class Engine:
                     f"{frames} frames need {frames * frame_bytes} bytes, not {view.len}"
                 )
             with nogil:
-                live_process(self.live, view.buf, frames, 0)
+                live_process(self.live, view.buf, frames, flags)
         finally:
             PyBuffer_Release(&view)
 
@@ -180,6 +308,37 @@ cdef class Engine:
         with nogil:
             nw_thread_join(self.thread)
 
+    def forget_clock(self):
+        """After a fork the thread is not there to be joined."""
+        self.has_thread = False
+
+    @property
+    def idle_s(self):
+        """Time since the device last asked for frames; 0 before it did."""
+        cdef int64_t last = nw_load(&self.live.last_call_ns)
+        return (nw_now_ns() - last) * 1e-9 if last else 0.0
+
+    @property
+    def records_lost(self):
+        """How many records did not fit."""
+        return nw_load(&self.live.records.lost)
+
+    def take_records(self):
+        """Return the records so far as bytes, and forget them; one caller at a time."""
+        cdef RecordRing* ring = &self.live.records
+        cdef int64_t n = records_in(ring)
+        cdef int64_t first = ring.popped & (ring.size - 1)
+        cdef int64_t straight = min(n, ring.size - first)
+        cdef const char* rows = <const char*>ring.records
+        if n == 0:
+            return b""
+        taken = (
+            rows[first * sizeof(Record) : (first + straight) * sizeof(Record)]
+            + rows[: (n - straight) * sizeof(Record)]
+        )
+        nw_store(&ring.popped, ring.popped + n)
+        return taken
+
     def snapshot(self):
         """Return the newest status as a dict; one caller at a time."""
         cdef Live* lv = self.live
@@ -188,14 +347,18 @@ cdef class Engine:
         if nw_load(&lv.middle) & FRESH:
             lv.front = nw_exchange(&lv.middle, lv.front) & ~<int64_t>FRESH
         s = &lv.snapshots[lv.front]
-        n = self.core.plan.n_channels
+        n = self.loaded.core.plan.n_channels
         return {
             "state": s.state,
             "fault": s.fault,
             # asked for, perhaps not yet seen by the delivering thread
             "tripped": nw_load(&lv.emergency),
             "frame": s.frame,
+            "elapsed": s.elapsed,
+            "load": s.load,
+            "in_flight": s.in_flight != 0,
             "pulses": s.pulses,
+            "capped": s.capped,
             "underruns": s.underruns,
             "silent_frames": s.silent_frames,
             "intensity": tuple([s.tracks[c].intensity for c in range(n)]),

@@ -146,4 +146,87 @@ static inline unsigned nw_denormals_off(void) { return 0; }
 static inline void nw_denormals_restore(unsigned before) { (void)before; }
 #endif
 
+/* Signals: a handler that sets a flag to 1 (the engine's emergency stop) and
+ * then calls the handler that was there, Python's. One engine at a time. */
+#include <signal.h>
+enum { NW_SIGNALS = 65 };
+static int64_t nw_signal_flag; /* address of the flag, 0: none */
+#ifdef _WIN32
+static void (*nw_signal_before[NW_SIGNALS])(int);
+static void nw_on_signal(int number) {
+    int64_t *flag = (int64_t *)nw_load(&nw_signal_flag);
+    if (flag) nw_compare_exchange(flag, 0, 1);
+    signal(number, nw_on_signal); /* Windows gives it back to the default */
+    if (nw_signal_before[number]) nw_signal_before[number](number);
+}
+static int nw_catch_signal(int number, int64_t *flag) {
+    void (*before)(int);
+    if (number < 1 || number >= NW_SIGNALS) return -1;
+    if (nw_load(&nw_signal_flag) != 0 && nw_load(&nw_signal_flag) != (int64_t)flag)
+        return -1;
+    before = signal(number, nw_on_signal);
+    if (before == SIG_ERR) return -1;
+    if (before == SIG_DFL || before == SIG_IGN) {
+        signal(number, before);
+        return -1;
+    }
+    nw_signal_before[number] = before;
+    nw_store(&nw_signal_flag, (int64_t)flag);
+    return 0;
+}
+static void nw_release_signals(int64_t *flag) {
+    int n;
+    if (nw_load(&nw_signal_flag) != (int64_t)flag) return;
+    nw_store(&nw_signal_flag, 0);
+    for (n = 1; n < NW_SIGNALS; n++)
+        if (nw_signal_before[n]) {
+            signal(n, nw_signal_before[n]);
+            nw_signal_before[n] = 0;
+        }
+}
+#else
+static struct sigaction nw_signal_before[NW_SIGNALS];
+static int nw_signal_caught[NW_SIGNALS];
+static void nw_on_signal(int number, siginfo_t *info, void *context) {
+    int64_t *flag = (int64_t *)(intptr_t)nw_load(&nw_signal_flag);
+    struct sigaction *before = &nw_signal_before[number];
+    if (flag) nw_compare_exchange(flag, 0, 1);
+    if (before->sa_flags & SA_SIGINFO)
+        before->sa_sigaction(number, info, context);
+    else
+        before->sa_handler(number);
+}
+static int nw_catch_signal(int number, int64_t *flag) {
+    struct sigaction ours;
+    int64_t owner = nw_load(&nw_signal_flag);
+    if (number < 1 || number >= NW_SIGNALS || nw_signal_caught[number]) return -1;
+    if (owner != 0 && owner != (int64_t)(intptr_t)flag) return -1;
+    if (sigaction(number, NULL, &nw_signal_before[number]) != 0) return -1;
+    ours = nw_signal_before[number];
+    if (!(ours.sa_flags & SA_SIGINFO) &&
+        (ours.sa_handler == SIG_DFL || ours.sa_handler == SIG_IGN))
+        return -1;
+    ours.sa_sigaction = nw_on_signal;
+    ours.sa_flags |= SA_SIGINFO;
+    nw_store(&nw_signal_flag, (int64_t)(intptr_t)flag);
+    if (sigaction(number, &ours, NULL) != 0) return -1;
+    nw_signal_caught[number] = 1;
+    return 0;
+}
+static void nw_release_signals(int64_t *flag) {
+    struct sigaction now;
+    int n;
+    if (nw_load(&nw_signal_flag) != (int64_t)(intptr_t)flag) return;
+    for (n = 1; n < NW_SIGNALS; n++) {
+        if (!nw_signal_caught[n]) continue;
+        nw_signal_caught[n] = 0;
+        /* whoever has set another handler since, keeps it */
+        if (sigaction(n, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
+            now.sa_sigaction == nw_on_signal)
+            sigaction(n, &nw_signal_before[n], NULL);
+    }
+    nw_store(&nw_signal_flag, 0);
+}
+#endif
+
 #endif

@@ -40,15 +40,33 @@ cdef enum:
     TILE_BYTES = 131072   # half of a small core's second-level cache
 
 
+cdef enum TriggerAt:
+    NO_TRIGGER
+    AT_EVENT
+    AT_ON_PERIOD
+    AT_STAGE
+
+
+ctypedef struct Trigger:
+    # A marker on a column of its own, after those of the channels.
+    TriggerAt at
+    int channel           # whose events; -1: all
+    int64_t n_frames
+    int32_t code
+
+
 ctypedef struct Voice:
     Cursor cursor
     int n_flying
     Event flying[MAX_IN_FLIGHT]
+    int64_t marker_left   # frames of a trigger marker still to come
 
 
 ctypedef struct Plan:
     int n_channels
+    int n_outputs         # columns: channels, and the trigger
     Channel* channels
+    Trigger trigger
     SampleFormat format
     int sample_bytes
     int64_t tile_frames
@@ -130,36 +148,100 @@ cdef inline void add_event(
         a = c
 
 
-cdef inline void seek_voice(
-    const Channel* ch, int index, int64_t frame, Voice* voice
+# -- trigger ------------------------------------------------------------------
+
+cdef inline bint is_marked(
+    const Plan* plan, int c, const Cursor* cur, bint delivered
 ) noexcept nogil:
-    """Place a voice before `frame`, with the events that began earlier in flight."""
+    cdef const Trigger* trigger = &plan.trigger
+    if trigger.at == NO_TRIGGER or (trigger.channel >= 0 and trigger.channel != c):
+        return False
+    if trigger.at == AT_EVENT:
+        return delivered
+    return (
+        cur.k == 0
+        and cur.member == 0
+        and (trigger.at == AT_ON_PERIOD or cur.on_period == 0)
+    )
+
+
+cdef inline void fill_marker(
+    const Plan* plan, int64_t start, int64_t stop, void* out
+) noexcept nogil:
+    """Set frames [start, stop) of the trigger's column; `out` is frame 0."""
+    cdef int64_t n = plan.n_outputs, i
+    cdef int64_t column = plan.n_channels
+    cdef float sample = <float>plan.trigger.code * <float>1.1920928955078125e-07
+    for i in range(start, stop):
+        if plan.format == INT32:
+            (<int32_t*>out)[i * n + column] = plan.trigger.code
+        elif plan.format == FLOAT32:
+            (<float*>out)[i * n + column] = sample
+        else:
+            (<int16_t*>out)[i * n + column] = <int16_t>plan.trigger.code
+
+
+cdef inline void begin_marker(
+    const Plan* plan, Voice* voice, int64_t at, int64_t frames, void* out
+) noexcept nogil:
+    """Begin a marker at frame `at` of a block of `frames`."""
+    cdef int64_t left = at + plan.trigger.n_frames - frames
+    fill_marker(plan, at, frames if left > 0 else frames + left, out)
+    if left > voice.marker_left:
+        voice.marker_left = left
+
+
+cdef inline void continue_marker(
+    const Plan* plan, Voice* voice, int64_t frames, void* out
+) noexcept nogil:
+    cdef int64_t left = voice.marker_left
+    fill_marker(plan, 0, left if left < frames else frames, out)
+    voice.marker_left = left - frames if left > frames else 0
+
+
+# -- voices -------------------------------------------------------------------
+
+cdef inline void seek_voice(
+    const Plan* plan, int c, int64_t frame, Voice* voice
+) noexcept nogil:
+    """Place a voice before `frame`, with what began earlier in flight."""
+    cdef const Channel* ch = &plan.channels[c]
     cdef Cursor earlier
     cdef Event ev
-    cdef int64_t ordinal
+    cdef int64_t ordinal, left
     cdef int back
-    seek(ch, index, <double>frame, &voice.cursor)
+    seek(ch, c, <double>frame, &voice.cursor)
     voice.n_flying = 0
     for back in range(2, 0, -1):
         ordinal = voice.cursor.ordinal - back
         if ordinal < 0:
             continue
-        move_to(ch, index, ordinal, &earlier)
+        move_to(ch, c, ordinal, &earlier)
         make_event(ch, &earlier, 1.0, &ev)
         if ev.first + ev.n > frame:
             voice.flying[voice.n_flying] = ev
             voice.n_flying += 1
+    voice.marker_left = 0
+    if plan.trigger.at == NO_TRIGGER:
+        return
+    seek(ch, c, <double>(frame - plan.trigger.n_frames), &earlier)
+    while earlier.onset < <double>frame:
+        make_event(ch, &earlier, 1.0, &ev)
+        if is_marked(plan, c, &earlier, ev.level > 0):
+            left = ev.first + plan.trigger.n_frames - frame
+            if left > voice.marker_left:
+                voice.marker_left = left
+        advance(ch, c, &earlier)
 
 
 cdef inline void continue_flying(
-    Voice* voice, int64_t start, int64_t stop, SampleFormat format,
-    void* out, int64_t stride
+    const Plan* plan, Voice* voice, int64_t start, int64_t stop, void* column
 ) noexcept nogil:
     cdef int i, kept = 0
     cdef Event* ev
     for i in range(voice.n_flying):
         ev = &voice.flying[i]
-        add_event(ev, start, stop, format, out, stride)
+        add_event(ev, start, stop, plan.format, column, plan.n_outputs)
         if ev.first + ev.n > stop:
             if kept != i:
                 voice.flying[kept] = ev[0]
@@ -168,34 +250,39 @@ cdef inline void continue_flying(
 
 
 cdef inline void begin_event(
-    Voice* voice, const Event* ev, int64_t start, int64_t stop, SampleFormat format,
-    void* out, int64_t stride
+    const Plan* plan, Voice* voice, const Event* ev, int64_t start, int64_t stop,
+    void* column,
 ) noexcept nogil:
-    """Add an event that begins in [start, stop); `out` is at `start`."""
-    add_event(ev, start, stop, format, out, stride)
+    """Add an event that begins in [start, stop); `column` is at `start`."""
+    add_event(ev, start, stop, plan.format, column, plan.n_outputs)
     if ev.first + ev.n > stop and voice.n_flying < MAX_IN_FLIGHT:
         voice.flying[voice.n_flying] = ev[0]
         voice.n_flying += 1
 
 
 cdef inline void run_voice(
-    const Channel* ch, int index, Voice* voice, int64_t start, int64_t stop,
-    SampleFormat format, void* out, int64_t stride
+    const Plan* plan, int c, Voice* voice, int64_t start, int64_t stop, void* out
 ) noexcept nogil:
-    """Add frames [start, stop) of a channel at full intensity."""
+    """Add frames [start, stop) of a channel at full intensity; `out` is at `start`."""
+    cdef const Channel* ch = &plan.channels[c]
+    cdef char* column = <char*>out + c * plan.sample_bytes
     cdef Event ev
+    if voice.marker_left > 0:
+        continue_marker(plan, voice, stop - start, out)
     if voice.n_flying > 0:
-        continue_flying(voice, start, stop, format, out, stride)
+        continue_flying(plan, voice, start, stop, column)
     while voice.cursor.onset < <double>stop:
         make_event(ch, &voice.cursor, 1.0, &ev)
-        begin_event(voice, &ev, start, stop, format, out, stride)
-        advance(ch, index, &voice.cursor)
+        begin_event(plan, voice, &ev, start, stop, column)
+        if is_marked(plan, c, &voice.cursor, ev.level > 0):
+            begin_marker(plan, voice, ev.first - start, stop - start, out)
+        advance(ch, c, &voice.cursor)
 
 
 cdef inline void seek_voices(const Plan* plan, int64_t frame, Voice* voices) noexcept nogil:
     cdef int c
     for c in range(plan.n_channels):
-        seek_voice(&plan.channels[c], c, frame, &voices[c])
+        seek_voice(plan, c, frame, &voices[c])
 
 
 cdef inline void render(
@@ -205,18 +292,21 @@ cdef inline void render(
     cdef int c
     cdef int64_t tile_stop
     cdef char* tile = <char*>out
-    cdef int64_t frame_bytes = <int64_t>plan.n_channels * plan.sample_bytes
+    cdef int64_t frame_bytes = <int64_t>plan.n_outputs * plan.sample_bytes
+    cdef Voice* voice
     while start < stop:
         tile_stop = start + plan.tile_frames
         if tile_stop > stop:
             tile_stop = stop
         memset(tile, 0, <size_t>((tile_stop - start) * frame_bytes))
         for c in range(plan.n_channels):
+            voice = &voices[c]
             # nothing of this channel in the tile: the usual case in short blocks
-            if voices[c].n_flying or voices[c].cursor.onset < <double>tile_stop:
-                run_voice(
-                    &plan.channels[c], c, &voices[c], start, tile_stop,
-                    plan.format, tile + c * plan.sample_bytes, plan.n_channels,
-                )
+            if (
+                voice.n_flying
+                or voice.marker_left
+                or voice.cursor.onset < <double>tile_stop
+            ):
+                run_voice(plan, c, voice, start, tile_stop, tile)
         tile += (tile_stop - start) * frame_bytes
         start = tile_stop

@@ -321,13 +321,25 @@ cdef inline int64_t level_of(
     return <int64_t>floor(x * (1.0 + 1e-12))
 
 
-cdef inline void make_event(
-    const Channel* ch, const Cursor* cur, double intensity, Event* ev
+cdef inline int64_t event_level(
+    const Channel* ch, const Cursor* cur, double intensity
 ) noexcept nogil:
     cdef const Stage* st = &ch.stages[cur.stage]
     cdef double amplitude_ma = amplitude_at(st, cur.lead)
-    cdef int64_t level = st.full_level
     if intensity != 1.0 or amplitude_ma != st.amplitude_ma:
-        level = level_of(ch, amplitude_ma, intensity)
+        return level_of(ch, amplitude_ma, intensity)
+    return st.full_level
+
+
+cdef inline void event_of_level(
+    const Channel* ch, const Cursor* cur, int64_t level, Event* ev
+) noexcept nogil:
+    cdef const Stage* st = &ch.stages[cur.stage]
     cdef int sign = -1 if st.alternates and (cur.k & 1) else 1
     place_event(ev, &st.shape, cur.onset, level, sign, width_us_at(st, cur.lead))
+
+
+cdef inline void make_event(
+    const Channel* ch, const Cursor* cur, double intensity, Event* ev
+) noexcept nogil:
+    event_of_level(ch, cur, event_level(ch, cur, intensity), ev)

@@ -42,6 +42,16 @@ def channels(protocol: StimProtocol, output: Output) -> list[dict[str, Any]]:
     return compiled
 
 
+def trigger(output: Output) -> tuple[str, int, int, int] | None:
+    """Return what `CompiledPlan` takes: at, channel (-1: all), frames, code."""
+    marker = output.trigger
+    if marker is None:
+        return None
+    channel = -1 if marker.channel is None else marker.channel
+    code = int(marker.level * output.max_code)
+    return marker.at, channel, output.trigger_frames, code
+
+
 def _stage(stage: Stage, output: Output, begin: Fraction) -> dict[str, Any]:
     train, envelope = stage.train, stage.envelope
     sweeps = train.rate_end_hz is not None and train.rate_end_hz != train.rate_hz

@@ -18,6 +18,13 @@ MAX_FRAMES = 2**53
 def check_grid(protocol: StimProtocol, output: Output) -> None:
     """Raise `SpecError` for what the output's grid, range or coupling cannot hold."""
     scales = output.full_scales_ma(len(protocol.channels))
+    marked = output.trigger.channel if output.trigger else None
+    if marked is not None and marked >= len(protocol.channels):
+        raise SpecError(
+            "Output.trigger.channel",
+            marked,
+            f"must be a channel of the protocol, 0 to {len(protocol.channels) - 1}",
+        )
     for c, (channel, full_scale_ma) in enumerate(
         zip(protocol.channels, scales, strict=True)
     ):

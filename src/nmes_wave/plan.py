@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nmes_wave._core import CompiledPlan
 from nmes_wave.compiling import channels as compiled_channels
+from nmes_wave.compiling import trigger as compiled_trigger
 from nmes_wave.delivery import Delivery, delivery_of
 from nmes_wave.errors import LimitError, SpecError
 from nmes_wave.grid import check_grid
@@ -46,7 +47,9 @@ class Plan:
     n_frames : int
         Covers every stage to its end and every event whole.
     n_channels : int
-        Columns of a rendered array.
+        Stimulator outputs.
+    n_columns : int
+        Of a rendered array: the channels, and a trigger if the output has one.
     n_pulses : int
         Events, the members of an N-let apart.
     duration_s : float
@@ -65,6 +68,7 @@ class Plan:
         self.limits = limits
         self.core = core
         self.n_channels = len(protocol.channels)
+        self.n_columns = output.n_columns(self.n_channels)
         self.n_pulses = sum(c.n_pulses for c in protocol.channels)
         ends = [
             max(
@@ -73,7 +77,12 @@ class Plan:
             )
             for i, channel in enumerate(protocol.channels)
         ]
-        self.n_frames = max(ends)
+        # a marker at the very end is whole
+        marked = [
+            core.event_span(i, channel.n_pulses - 1)[0] + output.trigger_frames
+            for i, channel in enumerate(protocol.channels)
+        ]
+        self.n_frames = max(ends + marked)
         self.duration_s = float(Fraction(self.n_frames) / output.frames(1.0))
 
     def __repr__(self) -> str:
@@ -104,7 +113,7 @@ class Plan:
         Returns
         -------
         ndarray
-            Shape ``(stop - start, n_channels)``; int16 for ``int16``, int32 for
+            Shape ``(stop - start, n_columns)``; int16 for ``int16``, int32 for
             ``int24`` and ``int32``, float32 for ``float32``.
 
         Raises
@@ -116,7 +125,7 @@ class Plan:
         start = _frame("start", start)
         if stop < start:
             raise SpecError("stop", stop, f"must be at least start, {start}")
-        block = np.empty((stop - start, self.n_channels), self.output.numpy_dtype)
+        block = np.empty((stop - start, self.n_columns), self.output.numpy_dtype)
         self.core.render_into(block, start)
         return block
 
@@ -126,7 +135,7 @@ class Plan:
         Parameters
         ----------
         block
-            Writable, C-contiguous, shape ``(frames, n_channels)``, of the
+            Writable, C-contiguous, shape ``(frames, n_columns)``, of the
             output's dtype.
         start
             First frame, at least 0.
@@ -138,7 +147,7 @@ class Plan:
         """
         if (
             block.ndim != 2
-            or block.shape[1] != self.n_channels
+            or block.shape[1] != self.n_columns
             or block.dtype != self.output.numpy_dtype
             or not block.flags.c_contiguous
             or not block.flags.writeable
@@ -147,7 +156,7 @@ class Plan:
                 "block",
                 f"{block.dtype} of shape {block.shape}",
                 f"must be a writable C-contiguous {self.output.numpy_dtype} array of "
-                f"shape (frames, {self.n_channels})",
+                f"shape (frames, {self.n_columns})",
             )
         if start < 0:
             raise SpecError("start", start, "must be at least 0")
@@ -162,7 +171,7 @@ class Plan:
             yield self.render(start, min(start + size, self.n_frames))
 
     def to_ma(self, codes: NDArray[np.generic]) -> NDArray[np.float64]:
-        """Return rendered samples, shape ``(frames, n_channels)``, in mA."""
+        """Return rendered samples in mA, shape ``(frames, n_channels)``."""
         return self.output.to_ma(codes)
 
     def pulses(self, start: float = 0, stop: float | None = None) -> NDArray[np.void]:
@@ -238,6 +247,7 @@ def build_plan(
         output.dtype,
         output.edges == "snap",
         compiled_channels(protocol, output),
+        compiled_trigger(output),
     )
     return Plan(protocol, output, limits, core)
 

@@ -9,12 +9,15 @@ import numpy as np
 
 from nmes_wave._core import Engine
 from nmes_wave.errors import NmesWaveError
+from nmes_wave.faults import Fault
 from nmes_wave.plan import Plan
 from nmes_wave.sinks import Sink
-from nmes_wave.status import ENGINE_STATES, Fault, State
+from nmes_wave.status import ENGINE_STATES, State
 
 #: Frames handed over at a time.
 BLOCK_FRAMES = 4096
+#: So many until the events in flight have ended.
+SHORT_FRAMES = 64
 #: Time between two looks at a paused engine.
 POLL_S = 0.005
 
@@ -24,8 +27,10 @@ class Pump(threading.Thread):
 
     Parameters
     ----------
-    engine, sink, plan
-        What delivers, where to, and what.
+    engine, sink
+        What delivers, and where to.
+    plans
+        What is delivered: the first, and those that are loaded later.
     lock
         Held while the engine's status is read.
 
@@ -36,13 +41,13 @@ class Pump(threading.Thread):
     """
 
     def __init__(
-        self, engine: Engine, sink: Sink, plan: Plan, lock: threading.Lock
+        self, engine: Engine, sink: Sink, plans: list[Plan], lock: threading.Lock
     ) -> None:
         super().__init__(name="nmes-wave-pump", daemon=True)
         self.failure: str | None = None
         self._engine = engine
         self._sink = sink
-        self._plan = plan
+        self._plans = plans
         self._lock = lock
 
     def run(self) -> None:
@@ -55,26 +60,26 @@ class Pump(threading.Thread):
             # a third party's sink may raise anything
             self.failure = f"{type(error).__name__}: {error}"
         if self.failure is not None:
-            self._engine.trip(Fault.SINK)
+            self._engine.trip(Fault.DEVICE_LOST)
 
     def _carry(self) -> None:
-        plan = self._plan
-        block = np.empty((BLOCK_FRAMES, plan.n_channels), plan.output.numpy_dtype)
+        first = self._plans[0]
+        block = np.empty((BLOCK_FRAMES, first.n_columns), first.output.numpy_dtype)
         while True:
             with self._lock:
                 now = self._engine.snapshot()
             state = ENGINE_STATES[now["state"]]
-            if state is State.STOPPED or (
-                state is State.FAULT and now["silent_frames"] > 0
-            ):
+            if state in (State.STOPPED, State.FAULT) and not now["in_flight"]:
                 return
             frames = BLOCK_FRAMES
             if state in (State.OPEN, State.RUNNING, State.STOPPING):
-                frames = min(frames, plan.n_frames - now["frame"])
+                left = self._plans[now["load"]].n_frames - now["frame"]
+                frames = min(frames, max(left, 1))
             elif state is State.PAUSED and not self._sink.paced:
                 # In a file time stands still while the plan's clock does.
-                self._engine.process(block, 0)
-                time.sleep(POLL_S)
-                continue
+                frames = SHORT_FRAMES if now["in_flight"] else 0
             self._engine.process(block, frames)
-            self._sink.write(block[:frames])
+            if frames:
+                self._sink.write(block[:frames])
+            else:
+                time.sleep(POLL_S)

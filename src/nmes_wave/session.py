@@ -9,41 +9,33 @@ hung program.
 from __future__ import annotations
 
 import math
-import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
-from nmes_wave._core import Engine
 from nmes_wave.errors import (
+    LimitError,
     SinkError,
-    SinkLostError,
     SinkUnavailableError,
     SpecError,
     StateError,
 )
-from nmes_wave.limits import Limits
+from nmes_wave.faults import Fault, fault_error
+from nmes_wave.limits import Limits, check
 from nmes_wave.plan import Plan
-from nmes_wave.pump import Pump
-from nmes_wave.sinks import PullSink, Sink, open_sink
-from nmes_wave.status import (
-    ENGINE_STATES,
-    Command,
-    Fault,
-    State,
-    Status,
-    percentiles_us,
-)
+from nmes_wave.sinks import Sink, open_sink
+from nmes_wave.status import ENGINE_STATES, Command, State, Status, percentiles_us
+from nmes_wave.stream import Stream
 
 if TYPE_CHECKING:
     from nmes_wave._core import _Snapshot
 
-#: Length of the ramp of `stop` and of the watchdog.
-STOP_RAMP_S = 0.5
 #: `wait` looks, and feeds, this often at least.
 POLL_S = 0.02
 
@@ -74,6 +66,11 @@ class Session:
         ``"trip"``: an underrun is a fault; ``"count"``: go on.
     slew_per_s
         Largest change of intensity in a second.
+    log
+        Where to write the delivered record, a new ``.tsv`` file; its sidecar
+        stands beside it. None: nowhere.
+    note
+        What the operator says about the session; it stands in the sidecar.
 
     Raises
     ------
@@ -84,11 +81,8 @@ class Session:
     """
 
     # class-level, so that close() works after a failed __init__
-    _engine: Engine | None = None
-    _sink: Sink | PullSink | None = None
-    _pump: Pump | None = None
+    _stream: Stream | None = None
     _phase = State.CREATED
-    _lost: str | None = None
 
     def __init__(
         self,
@@ -100,14 +94,18 @@ class Session:
         watchdog_s: float = 2.0,
         underrun: Literal["trip", "count"] = "trip",
         slew_per_s: float = 1.0,
+        log: str | Path | None = None,
+        note: str = "",
     ) -> None:
-        self.plan = plan
+        if not isinstance(plan, Plan):
+            raise SpecError("plan", plan, "must be a plan, made by nw.build_plan")
         self._watchdog_s = _positive("watchdog_s", watchdog_s)
         self._slew_per_s = _positive("slew_per_s", slew_per_s)
         if underrun not in ("trip", "count"):
             raise SpecError("underrun", underrun, "must be 'trip' or 'count'")
         self._trip = underrun == "trip"
-        self._lock = threading.Lock()
+        self._log, self._note = log, note
+        self._first_plan = plan
         self._sink = open_sink(sink, device=device, shared=shared)
         if self._sink.hardware and plan.limits == Limits.named("unlimited"):
             raise SinkUnavailableError(
@@ -121,26 +119,21 @@ class Session:
         """Open the device; nothing is delivered."""
         if self._phase is not State.CREATED:
             raise StateError(f"a session is opened once; it is {self.state}")
-        assert self._sink is not None
-        plan = self.plan
-        self._engine = Engine(
-            plan.core,
-            plan.n_frames,
-            plan.output.sample_rate_hz,
-            packed=isinstance(self._sink, PullSink) and plan.output.dtype == "int24",
+        stream = Stream(
+            self._first_plan,
+            self._sink,
             slew_per_s=self._slew_per_s,
-            ramp_s=STOP_RAMP_S,
-            watchdog_s=self._watchdog_s if self._sink.paced else 0.0,
+            watchdog_s=self._watchdog_s,
             trip=self._trip,
+            log=self._log,
+            note=self._note,
         )
         try:
-            self._sink.open(plan.output, plan.n_channels, plan.n_frames)
-            if isinstance(self._sink, PullSink):
-                self._sink.begin(self._engine)
+            stream.open()
         except BaseException:
-            self._sink.close()
             self._phase = State.CLOSED
             raise
+        self._stream = stream
         self._phase = State.OPEN
         return self
 
@@ -170,59 +163,33 @@ class Session:
         if self._phase in (State.CREATED, State.CLOSED):
             self._phase = State.CLOSED
             return
-        assert self._engine is not None
-        assert self._sink is not None
+        assert self._stream is not None
         try:
             self.stop()
-            self._drain()
+            self._stream.drain()
         except BaseException:
             self.emergency_stop()
             raise
         finally:
             self._phase = State.CLOSED
-            if self._pump is not None:
-                self._pump.join()
-            self._sink.close()
+            self._stream.close()
 
     def __del__(self) -> None:
         """Warn of a session that was left open, stop it at once."""
-        if self._phase in (State.CREATED, State.CLOSED) or self._engine is None:
+        if self._phase in (State.CREATED, State.CLOSED) or self._stream is None:
+            return
+        if self._stream.forked:
             return
         warnings.warn(
             f"unclosed {self!r}: use it in a with statement",
             ResourceWarning,
             stacklevel=2,
         )
-        self.emergency_stop()
-        self.close()
+        self._phase = State.CLOSED
+        self._stream.abandon()
 
     def __repr__(self) -> str:
         return f"<Session of {self.plan!r}: {self.state}>"
-
-    def _drain(self) -> None:
-        """Wait until the last event has been played, and silence after it."""
-        assert self._engine is not None
-        assert self._sink is not None
-        longest_s = max(
-            stage.event.duration_us * 1e-6
-            for channel in self.plan.protocol.channels
-            for stage in channel.stages
-        )
-        if not isinstance(self._sink, PullSink):
-            if self._pump is not None:
-                self._pump.join()
-            return
-        silence_s = 2 * self._sink.latency_s + 0.1
-        silence = silence_s * self.plan.output.sample_rate_hz
-        deadline = time.monotonic() + STOP_RAMP_S + longest_s + silence_s + 1.0
-        while time.monotonic() < deadline:
-            with self._lock:
-                now = self._engine.snapshot()
-            self._watch_sink()
-            ended = ENGINE_STATES[now["state"]] not in (State.RUNNING, State.STOPPING)
-            if (ended and now["silent_frames"] >= silence) or self._lost:
-                return
-            time.sleep(POLL_S / 4)
 
     # -- calls -----------------------------------------------------------------
 
@@ -241,23 +208,19 @@ class Session:
         SpecError
             For an intensity out of range.
         """
-        self._require("start", State.OPEN)
-        assert self._engine is not None
+        stream = self._require("start", State.OPEN)
         for channel, value in enumerate(self._intensities(intensity)):
-            self._engine.set_initial_intensity(channel, value)
+            stream.engine.set_initial_intensity(channel, value)
         self._command(Command.START)
         self._phase = State.RUNNING
-        if not isinstance(self._sink, PullSink):
-            assert self._sink is not None
-            self._pump = Pump(self._engine, self._sink, self.plan, self._lock)
-            self._pump.start()
+        stream.begin_pump()
 
-    def set_intensity(self, value: float, channel: int | None = None) -> None:
+    def set_intensity(self, intensity: float, channel: int | None = None) -> None:
         """Move the intensity, at the limited slew, event by event.
 
         Parameters
         ----------
-        value
+        intensity
             0..1 of the planned amplitude.
         channel
             Number of a channel; None: all.
@@ -269,15 +232,14 @@ class Session:
         SpecError
             For a value or channel out of range.
         """
-        checked = _intensity("value", value)
+        checked = _intensity("intensity", intensity)
+        n = self._first_plan.n_channels
         if channel is not None and (
             isinstance(channel, bool)
             or not isinstance(channel, (int, np.integer))
-            or not 0 <= channel < self.plan.n_channels
+            or not 0 <= channel < n
         ):
-            raise SpecError(
-                "channel", channel, f"must be 0 to {self.plan.n_channels - 1}, or None"
-            )
+            raise SpecError("channel", channel, f"must be 0 to {n - 1}, or None")
         self._require("set_intensity", State.RUNNING, State.PAUSED)
         self._command(
             Command.SET_INTENSITY, -1 if channel is None else channel, checked
@@ -297,6 +259,52 @@ class Session:
             self._command(Command.RESUME)
             self._phase = State.RUNNING
 
+    def load(self, plan: Plan) -> None:
+        """Hand over another plan: the old one's last event, then the new one's first.
+
+        At one instant for all channels no further event of the old plan begins;
+        when the last one has ended, the new plan begins at its frame 0. The
+        intensity stays as asked for, and rises to it from zero, over the first
+        stage's ramp-up or at the slew, whichever is slower. In OPEN the new plan
+        takes the old one's place; while paused, the session stays paused.
+
+        Parameters
+        ----------
+        plan
+            With the rate, format, full scale, channels and trigger of the
+            session's plan. It is checked against the limits of that one.
+
+        Raises
+        ------
+        SpecError
+            For another grid or number of channels.
+        LimitError
+            If it does not keep the limits that the session was opened with.
+        StateError
+            Unless open, running or paused, or while another plan waits.
+        """
+        if not isinstance(plan, Plan):
+            raise SpecError("plan", plan, "must be a plan, made by nw.build_plan")
+        first = self._first_plan
+        if plan.n_channels != first.n_channels:
+            raise SpecError(
+                "plan.n_channels", plan.n_channels, f"must be {first.n_channels}"
+            )
+        for name in ("sample_rate_hz", "dtype", "full_scale_ma", "trigger"):
+            given, allowed = (getattr(p.output, name) for p in (plan, first))
+            if given != allowed:
+                raise SpecError(f"plan.output.{name}", given, f"must be {allowed}")
+        if plan.limits != first.limits:
+            report = check(plan.protocol, first.limits)
+            if not report.passed:
+                raise LimitError(report)
+        stream = self._require("load", State.OPEN, State.RUNNING, State.PAUSED)
+        if not stream.load(plan):
+            raise StateError(
+                "load: another plan waits to begin, or 256 commands wait already"
+            )
+        stream.attend()
+
     def stop(self) -> None:
         """Ramp down over half a second, event by event; does not block."""
         if self.state in (State.RUNNING, State.OPEN, State.PAUSED):
@@ -308,16 +316,37 @@ class Session:
         """Start no further event, at once; from any thread; never raises.
 
         Events in flight complete, so that they are balanced; one with more
-        than 20 ms left ends with its carrier cycle. What the device has queued
-        still plays: see ``status.worst_stop_ms``.
+        than 20 ms left ends at its next instant of zero charge (a burst, with
+        its carrier cycle). What the device has queued still plays: see
+        ``status.worst_stop_ms``.
         """
-        if self._engine is None:
-            return
-        self._engine.trip(Fault.EMERGENCY_STOP)
-        if self._pump is None and not isinstance(self._sink, PullSink):
-            # nobody asks a push sink for frames before the start
-            nothing = np.empty((0, self.plan.n_channels), np.int32)
-            self._engine.process(nothing, 0)
+        if self._stream is not None and not self._stream.forked:
+            self._stream.trip(Fault.EMERGENCY_STOP)
+
+    @contextmanager
+    def emergency_stop_on(self, *signals: int) -> Iterator[None]:
+        """Let signals stop it from C, within a block, before Python sees them.
+
+        Python runs signal handlers between its own instructions: late, while a
+        call holds the GIL. Here the emergency stop is made by the signal itself;
+        the handler that Python has for it then runs as ever.
+
+        Parameters
+        ----------
+        *signals
+            Numbers, such as ``signal.SIGINT``. One that is ignored, or that has
+            no handler, is left as it is. Install Python's handlers before, and
+            call this from the main thread.
+        """
+        stream = self._stream
+        if stream is None:
+            raise StateError("emergency_stop_on: open the session first")
+        for number in signals:
+            stream.engine.catch_signal(number)
+        try:
+            yield
+        finally:
+            stream.engine.release_signals()
 
     def feed(self) -> None:
         """Tell the watchdog that the program is alive.
@@ -327,9 +356,9 @@ class Session:
         StateError, SinkError
             The fault, if there is one.
         """
-        if self._engine is None:
+        if self._stream is None:
             return
-        self._engine.feed()
+        self._stream.engine.feed()
         self._raise_fault()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -350,14 +379,14 @@ class Session:
         StateError, SinkError
             The fault, if there is one; also before `start`.
         """
-        if self._phase in (State.CREATED, State.OPEN):
+        if self._stream is None or self._phase is State.OPEN:
             raise StateError(f"wait: start the session first; it is {self.state}")
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         while True:
-            self._watch_sink()
             self.feed()
-            ended = self._pump is None or not self._pump.is_alive()
-            if self.state in (State.STOPPED, State.CLOSED) and ended:
+            if self.state in (State.STOPPED, State.CLOSED) and (
+                not self._stream.delivers
+            ):
                 self._raise_fault()
                 return True
             left = deadline - time.monotonic()
@@ -368,34 +397,26 @@ class Session:
     # -- status ----------------------------------------------------------------
 
     @property
+    def plan(self) -> Plan:
+        """The plan being delivered: the session's, or the one loaded last."""
+        if self._stream is None:
+            return self._first_plan
+        return self._stream.plans[self._stream.snapshot()["load"]]
+
+    @property
     def state(self) -> State:
         """Where the session is."""
-        if self._engine is None or self._phase in (State.CREATED, State.CLOSED):
+        if self._stream is None or self._phase in (State.CREATED, State.CLOSED):
             return self._phase
-        with self._lock:
-            return self._state_of(self._engine.snapshot())
+        return self._state_of(self._stream.snapshot())
 
     @property
     def status(self) -> Status:
         """What the session is doing now."""
-        if self._engine is None:
-            nothing = (0,) * self.plan.n_channels
-            return Status(
-                self._phase,
-                0,
-                nothing,
-                nothing,
-                (0.0,) * self.plan.n_channels,
-                0,
-                0,
-                0,
-                (0.0, 0.0, 0.0),
-                0.0,
-                None,
-            )
-        with self._lock:
-            now = self._engine.snapshot()
-            longest, counts = self._engine.durations_ns()
+        if self._stream is None:
+            return Status.of_nothing(self._phase, self._first_plan.n_channels)
+        now = self._stream.snapshot()
+        longest, counts = self._stream.engine.durations_ns()
         return Status(
             state=self._state_of(now),
             frame=now["frame"],
@@ -404,90 +425,83 @@ class Session:
             intensity=now["intensity"],
             pulses=now["pulses"],
             underruns=now["underruns"],
-            capped=0,
+            capped=now["capped"],
             callback_us=percentiles_us(longest, counts),
             worst_stop_ms=self._worst_stop_ms(),
             fault=self._fault_of(now),
         )
 
     def _fault_of(self, now: _Snapshot) -> str | None:
+        assert self._stream is not None
+        self._stream.check()
         fault = now["fault"] or now["tripped"]
-        return self._lost or (Fault(fault).describe() if fault else None)
+        if fault in (Fault.DEVICE_LOST, Fault.LOG) and self._stream.lost:
+            return f"{Fault(fault).describe()}: {self._stream.lost}"
+        return Fault(fault).describe() if fault else None
 
     def _state_of(self, now: _Snapshot) -> State:
-        if self._phase is State.CLOSED:
+        assert self._stream is not None
+        if self._phase is State.CLOSED or self._stream.forked:
             return State.CLOSED
         if now["tripped"]:
             return State.FAULT
         state = ENGINE_STATES[now["state"]]
         if state in (State.STOPPED, State.FAULT):
             return state
+        if state is State.STOPPING:
+            # by itself: the watchdog, or a log that cannot be written
+            return state
         # A command that waits in the ring counts as obeyed.
         return self._phase
 
     def _worst_stop_ms(self) -> float:
+        assert self._stream is not None
         stages = [s for c in self.plan.protocol.channels for s in c.stages]
         event_ms = max(min(s.event.duration_us / 1000, 20.0) for s in stages)
-        sink = self._sink
-        queued_s = sink.latency_s if isinstance(sink, PullSink) else 0.0
-        return event_ms + 2 * queued_s * 1000
+        return event_ms + 2 * self._stream.latency_s * 1000
 
     # -- inside ----------------------------------------------------------------
 
-    def _require(self, call: str, *states: State) -> None:
+    def _require(self, call: str, *states: State) -> Stream:
         state = self.state
+        if self._stream is not None and self._stream.forked:
+            raise StateError(
+                f"{call}: this process was forked from the one that has the session"
+            )
         if state is State.FAULT:
             self._raise_fault()
-        if state not in states:
+        if state not in states or self._stream is None:
             allowed = " or ".join(states)
             raise StateError(f"{call}: the session is {state}, must be {allowed}")
+        return self._stream
 
     def _command(self, kind: int, channel: int = -1, value: float = 0.0) -> None:
-        assert self._engine is not None
-        with self._lock:
-            queued = self._engine.push(kind, channel, value)
-        if not queued:
+        assert self._stream is not None
+        if not self._stream.command(kind, channel, value):
             raise StateError(
                 "256 commands wait already: the output is not asking for frames, or "
                 "commands come faster than 32 in a block"
             )
 
     def _intensities(self, value: Intensity) -> list[float]:
-        n = self.plan.n_channels
+        n = self._first_plan.n_channels
         if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
             if len(value) != n:
                 raise SpecError("intensity", value, f"must be one number or {n}")
             return [_intensity(f"intensity[{i}]", v) for i, v in enumerate(value)]
         return [_intensity("intensity", value)] * n
 
-    def _watch_sink(self) -> None:
-        if self._pump is not None:
-            self._lost = self._pump.failure
-        elif isinstance(self._sink, PullSink) and self._lost is None:
-            self._lost = self._sink.lost()
-            if self._lost is not None and self._engine is not None:
-                self._engine.trip(Fault.SINK)
-
     def _raise_fault(self) -> None:
-        if self._lost is not None:
-            raise SinkLostError(self._lost)
-        if self._engine is None or self._phase is State.CREATED:
+        assert self._stream is not None
+        if self._stream.forked:
             return
-        with self._lock:
-            now = self._engine.snapshot()
+        now = self._stream.snapshot()
+        self._stream.check()
         fault = now["fault"] or now["tripped"]
-        if fault == Fault.UNDERRUN:
-            raise SinkError(
-                "the output ran dry (underrun) and delivery was stopped; ease the load "
-                'on the machine, or go on with underrun="count"'
-            )
-        if fault == Fault.WATCHDOG:
-            raise StateError(
-                f"the watchdog stopped delivery: nothing called feed() or wait() for "
-                f"{self._watchdog_s:g} s"
-            )
         if fault:
-            raise StateError(f"delivery was stopped: {Fault(fault).describe()}")
+            raise fault_error(
+                fault, watchdog_s=self._watchdog_s, reason=self._stream.lost
+            )
 
 
 def _positive(name: str, value: float) -> float:

@@ -1,6 +1,6 @@
-"""What a session is doing: its state, its faults, a frozen snapshot.
+"""What a session is doing: its state, a frozen snapshot.
 
-The engine in `_core` counts states, faults and commands in the order given here.
+The engine in `_core` counts states and commands in the order given here.
 """
 
 from __future__ import annotations
@@ -43,19 +43,7 @@ class Command(IntEnum):
     PAUSE = 2
     RESUME = 3
     STOP = 4
-
-
-class Fault(IntEnum):
-    """Why nothing is delivered any more."""
-
-    EMERGENCY_STOP = 1
-    WATCHDOG = 2
-    UNDERRUN = 3
-    SINK = 4
-
-    def describe(self) -> str:
-        """Return the reason as `Status.fault` shows it."""
-        return self.name.lower().replace("_", " ")
+    LOAD = 5
 
 
 @dataclass(frozen=True)
@@ -97,6 +85,23 @@ class Status:
     callback_us: tuple[float, float, float]
     worst_stop_ms: float
     fault: str | None
+
+    @classmethod
+    def of_nothing(cls, state: State, n_channels: int) -> Status:
+        """Return the status of a session that has not been opened."""
+        return cls(
+            state=state,
+            frame=0,
+            stage=(0,) * n_channels,
+            on_period=(0,) * n_channels,
+            intensity=(0.0,) * n_channels,
+            pulses=0,
+            underruns=0,
+            capped=0,
+            callback_us=(0.0, 0.0, 0.0),
+            worst_stop_ms=0.0,
+            fault=None,
+        )
 
 
 def percentiles_us(longest: int, counts: list[int]) -> tuple[float, float, float]:

@@ -7,6 +7,7 @@ device is needed and not before: it fails on machines without PortAudio.
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -155,6 +156,7 @@ class AudioSink:
         self.device = device
         self.shared = shared
         self.latency_s = 0.0
+        self.device_name = "audio"
         self._stream: Any = None
         self._output: Output | None = None
         self._chosen: AudioDevice | None = None
@@ -177,6 +179,7 @@ class AudioSink:
                 f"needs {n_channels}"
             )
         self._chosen, self._output, self._n_channels = chosen, output, n_channels
+        self.device_name = f"{chosen.name} ({chosen.host_api})"
         try:
             sd.check_output_settings(
                 device=chosen.index,
@@ -230,15 +233,12 @@ class AudioSink:
                 raise self._refused(error) from None
             self._stream = stream
             _owner = self
-            # Registered after sounddevice's own handler, so run before it.
-            atexit.register(self.close)
 
     def lost(self) -> str | None:
         """Return why the stream has ended by itself, None while it runs."""
         stream = self._stream
         if stream is not None and not stream.active:
-            assert self._chosen is not None
-            return f"{self._chosen.name!r} stopped asking for frames"
+            return "the device stopped asking for frames"
         return None
 
     def close(self) -> None:
@@ -251,8 +251,6 @@ class AudioSink:
         stream, self._stream = self._stream, None
         if stream is None:
             return
-        atexit.unregister(self.close)
-
         def end() -> None:
             stream.stop()
             stream.close()
@@ -288,6 +286,22 @@ class AudioSink:
 
 
 _leaked: list[Any] = []
+
+
+def _forget_after_fork() -> None:
+    # A child that ends would end its parent's stream: PortAudio's exit handler
+    # talks to the server over the parent's connection.
+    global _owner, _stuck
+    if _owner is None:
+        return
+    _leaked.append(_owner._stream)
+    _owner._stream, _owner = None, None
+    _stuck = "this process was forked from one with an audio session"
+    atexit.unregister(_sounddevice()._exit_handler)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def _is_direct(api: str, name: str) -> bool:

@@ -144,6 +144,8 @@ class FileSink:
             "full_scale_ma": output.full_scale_ma,
             "full_scale_sample": output.max_code * unit,
         }
+        if output.trigger is not None:
+            about["trigger_column"] = n_channels - 1
         if self._suffix in (".npy", ".raw", ".pcm"):
             about |= {
                 "sample_rate_hz": output.sample_rate_hz,

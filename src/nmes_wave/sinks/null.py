@@ -18,6 +18,7 @@ class NullSink:
     hardware = False
     block_frames = 64
     latency_s = 0.0
+    device_name = "null"
 
     def __init__(self) -> None:
         self._engine: Engine | None = None

@@ -19,6 +19,7 @@ class PullSink(Protocol):
     paced: bool
     hardware: bool
     latency_s: float
+    device_name: str
 
     def open(self, output: Output, n_channels: int, n_frames: int) -> None:
         """Check that the plan's frames can be taken."""

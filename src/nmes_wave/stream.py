@@ -1,0 +1,339 @@
+"""An engine and its sink, from opening to closing.
+
+It owns what the delivering thread may touch; a session only refers to it, so
+that a session that is dropped, an interpreter that exits and a process that
+forks leave nothing that calls into freed memory.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+import os
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nmes_wave._core import Engine
+from nmes_wave.faults import Fault
+from nmes_wave.limits import Limits
+from nmes_wave.output import Output
+from nmes_wave.plan import Plan
+from nmes_wave.pump import Pump
+from nmes_wave.sinks import PullSink, Sink
+from nmes_wave.status import ENGINE_STATES, State
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nmes_wave._core import _Snapshot
+    from nmes_wave.record import RecordWriter
+
+#: Length of the ramp of a stop and of the watchdog.
+STOP_RAMP_S = 0.5
+#: Time between two looks at a draining stream.
+POLL_S = 0.005
+#: The supervisor looks this often.
+WATCH_S = 0.05
+#: A device is lost when it has not asked for frames for so long, or for four times
+#: its latency; before its first request it has longer.
+LOST_S = 0.25
+FIRST_REQUEST_S = 2.0
+#: The engine keeps records for so long at the plan's highest rate.
+RECORD_S = 30.0
+
+
+class Stream:
+    """A plan on its way to a sink.
+
+    Parameters
+    ----------
+    plan, sink
+        What, and where to.
+    slew_per_s, watchdog_s, trip
+        Of the session.
+    log, note
+        Where to write the delivered record, None: nowhere; and what the operator
+        says about it.
+
+    Attributes
+    ----------
+    plans : list of Plan
+        The first, and those that were loaded later.
+    lost : str or None
+        What a lost device or a failed log said.
+    forked : bool
+        True in a child process: nothing here is its own.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        sink: Sink | PullSink,
+        *,
+        slew_per_s: float,
+        watchdog_s: float,
+        trip: bool,
+        log: str | Path | None,
+        note: str,
+    ) -> None:
+        self.plans = [plan]
+        self.sink = sink
+        self.lost: str | None = None
+        self.forked = False
+        self._lock = threading.Lock()
+        self._pump: Pump | None = None
+        self._ended = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self._writer: RecordWriter | None = None
+        self._log, self._note = log, note
+        pulls = isinstance(sink, PullSink)
+        codes, total_ma = caps(plan.limits, plan.output, plan.n_channels)
+        self.engine = Engine(
+            plan.core,
+            plan.n_frames,
+            plan.output.sample_rate_hz,
+            packed=pulls and plan.output.dtype == "int24",
+            slew_per_s=slew_per_s,
+            ramp_s=STOP_RAMP_S,
+            watchdog_s=watchdog_s if sink.paced else 0.0,
+            trip=trip,
+            cap_codes=codes,
+            ma_per_code=plan.output.ma_per_code(plan.n_channels).tolist(),
+            cap_total_ma=total_ma,
+            n_records=0 if log is None else _records_for(plan),
+        )
+
+    # -- opening ---------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the sink; a device begins to ask for frames, and gets silence."""
+        plan = self.plans[0]
+        try:
+            self.sink.open(plan.output, plan.n_columns, plan.n_frames)
+            if isinstance(self.sink, PullSink):
+                self.sink.begin(self.engine)
+            if self._log is not None:
+                self._begin_record(self._log)
+        except BaseException:
+            self.sink.close()
+            raise
+        _open.add(self)
+        # After sounddevice was imported, so that it runs before PortAudio goes.
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)
+        if isinstance(self.sink, PullSink):
+            self._watcher = threading.Thread(
+                target=self._watch, name="nmes-wave-supervisor", daemon=True
+            )
+            self._watcher.start()
+
+    def _begin_record(self, path: str | Path) -> None:
+        from nmes_wave.record import RECORD_DTYPE, RecordFacts, RecordWriter
+
+        facts = RecordFacts(
+            device=self.sink.device_name
+            if isinstance(self.sink, PullSink)
+            else type(self.sink).__name__,
+            latency_s=self.latency_s,
+            shared=getattr(self.sink, "shared", False),
+            note=self._note,
+        )
+        engine = self.engine
+
+        def take() -> tuple[np.ndarray, int]:
+            rows = np.frombuffer(engine.take_records(), RECORD_DTYPE)
+            return rows, engine.records_lost
+
+        def fail() -> None:
+            engine.wind_down(Fault.LOG)
+
+        writer = RecordWriter(path, self.plans[0], take, facts, fail)
+        writer.open()
+        writer.start()
+        self._writer = writer
+
+    def begin_pump(self) -> None:
+        """Begin to feed a push sink."""
+        if isinstance(self.sink, PullSink):
+            return
+        self._pump = Pump(self.engine, self.sink, self.plans, self._lock)
+        self._pump.start()
+
+    # -- watching --------------------------------------------------------------
+
+    @property
+    def latency_s(self) -> float:
+        """How long what is handed over waits in the device."""
+        return self.sink.latency_s if isinstance(self.sink, PullSink) else 0.0
+
+    @property
+    def delivers(self) -> bool:
+        """Whether blocks are still carried to a push sink."""
+        return self._pump is not None and self._pump.is_alive()
+
+    def snapshot(self) -> _Snapshot:
+        """Return the engine's newest status."""
+        with self._lock:
+            return self.engine.snapshot()
+
+    def command(self, kind: int, channel: int = -1, value: float = 0.0) -> bool:
+        """Queue a command; False if the ring is full."""
+        with self._lock:
+            return self.engine.push(kind, channel, value)
+
+    def load(self, plan: Plan) -> bool:
+        """Queue another plan; False if one is waiting already."""
+        with self._lock:
+            # before it can be delivered, as its record may come at once
+            self.plans.append(plan)
+            if not self.engine.load(plan.core, plan.n_frames):
+                self.plans.pop()
+                return False
+        if self._writer is not None:
+            self._writer.load(plan)
+        return True
+
+    def trip(self, fault: Fault) -> None:
+        """Stop at once, for this reason unless there is one already."""
+        self.engine.trip(fault)
+        self.attend()
+
+    def attend(self) -> None:
+        """Let the engine look at commands where nobody asks for frames yet."""
+        if self._pump is None and not isinstance(self.sink, PullSink):
+            nothing = np.empty((0, self.plans[0].n_columns), np.int32)
+            self.engine.process(nothing, 0)
+
+    def check(self) -> None:
+        """Take note of what the pump, the writer and the device say."""
+        if self.lost is not None or self.forked:
+            return
+        if self._pump is not None and self._pump.failure is not None:
+            self.lost = self._pump.failure
+        elif self._writer is not None and self._writer.failure is not None:
+            self.lost = self._writer.failure
+
+    def _watch(self) -> None:
+        assert isinstance(self.sink, PullSink)
+        begun = time.monotonic()
+        patience_s = max(LOST_S, 4 * self.sink.latency_s)
+        while not self._ended.wait(WATCH_S):
+            idle_s = self.engine.idle_s
+            reason = self.sink.lost()
+            if reason is None and self.engine.finished:
+                reason = "the device ended the stream"
+            if reason is None and idle_s > patience_s:
+                reason = f"the device has not asked for frames for {idle_s:.2f} s"
+            if reason is None and idle_s == 0.0:
+                waited_s = time.monotonic() - begun
+                if waited_s > max(FIRST_REQUEST_S, patience_s):
+                    reason = f"the device asked for no frames in {waited_s:.1f} s"
+            if reason is not None:
+                self.lost = f"{self.sink.device_name}: {reason}"
+                self.engine.trip(Fault.DEVICE_LOST)
+                if self._writer is not None:
+                    self._writer.lose(self.lost)
+                return
+
+    # -- closing ---------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Wait until the last event has been played, and silence after it."""
+        if not isinstance(self.sink, PullSink):
+            if self._pump is not None:
+                self._pump.join()
+            return
+        plan = self.plans[-1]
+        longest_s = max(
+            stage.event.duration_us * 1e-6
+            for channel in plan.protocol.channels
+            for stage in channel.stages
+        )
+        silence_s = 2 * self.latency_s + 0.1
+        silence = silence_s * plan.output.sample_rate_hz
+        deadline = time.monotonic() + STOP_RAMP_S + longest_s + silence_s + 1.0
+        while time.monotonic() < deadline and self.lost is None:
+            now = self.snapshot()
+            ended = ENGINE_STATES[now["state"]] not in (State.RUNNING, State.STOPPING)
+            if ended and now["silent_frames"] >= silence:
+                return
+            time.sleep(POLL_S)
+
+    def close(self) -> None:
+        """Close the sink and the record; in bounded time.
+
+        Raises
+        ------
+        SinkError
+            If the sink cannot finish what it was given.
+        """
+        if self.forked:
+            return
+        _open.discard(self)
+        try:
+            self.drain()
+        finally:
+            self._ended.set()
+            if self._watcher is not None:
+                self._watcher.join()
+            self.engine.release_signals()
+            self.sink.close()
+            if self._writer is not None:
+                self._writer.close()
+            self.check()
+
+    def abandon(self) -> None:
+        """Emergency stop, and close; for those who left without closing."""
+        if not self.forked:
+            self.trip(Fault.EMERGENCY_STOP)
+            self.close()
+
+
+def caps(
+    limits: Limits, output: Output, n_channels: int
+) -> tuple[list[int], float]:
+    """Return the largest level of each channel in codes, and the total in mA."""
+    total_ma = limits.max_total_current_ma
+    most_ma = limits.max_amplitude_ma
+    codes = []
+    for ma_per_code in output.ma_per_code(n_channels).tolist():
+        code = math.inf if most_ma is None else most_ma / ma_per_code * (1 + 1e-12)
+        codes.append(min(output.max_code, math.floor(min(code, output.max_code))))
+    return codes, math.inf if total_ma is None else total_ma
+
+
+def _records_for(plan: Plan) -> int:
+    rate_hz = 0.0
+    for channel in plan.protocol.channels:
+        rate_hz += max(
+            max(s.train.rate_hz, s.train.rate_end_hz or 0.0) * s.train.n_let
+            for s in channel.stages
+        )
+    return math.ceil(RECORD_S * rate_hz) + 1024
+
+
+_open: weakref.WeakSet[Stream] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for stream in list(_open):
+        stream.abandon()
+
+
+def _forget_all() -> None:
+    # The threads did not come along, and the device is the parent's: a child that
+    # closed a stream would end its parent's.
+    for stream in list(_open):
+        stream.forked = True
+        stream.engine.forget_clock()
+        stream._lock = threading.Lock()
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
