@@ -1,7 +1,8 @@
 # The same commands that CI runs. PYTHON is the interpreter to use.
 PYTHON ?= python
+MINUTES ?= 5
 
-.PHONY: install test lint bench docs examples demo package checked clean
+.PHONY: install test lint bench docs demo package soak checked clean
 
 install:        ## editable, with everything a developer needs
 	$(PYTHON) -m pip install -e ".[dev]"
@@ -21,20 +22,22 @@ bench:          ## measurements; ratios against the machine's own limits
 docs:           ## HTML in docs/_build, warnings are errors
 	$(PYTHON) -m sphinx -W --keep-going -q docs docs/_build
 
-examples:
-	$(PYTHON) -m pytest tests/test_examples.py
-
 demo:
 	$(PYTHON) -m nmes_wave.cli demo
 
 package:        ## sdist and wheel in dist/
 	$(PYTHON) -m build
 
+soak:           ## a session on JACK for MINUTES, its record against the plan
+	$(PYTHON) -m tests.audio.soak --minutes $(MINUTES)
+
 checked:        ## kernel with bounds checks and sanitizers, then its tests
 	rm -f src/nmes_wave/_core*.so
-	NMES_WAVE_CHECKED=1 $(PYTHON) setup.py -q build_ext --inplace --force
+	NMES_WAVE_CHECKED=address $(PYTHON) setup.py -q build_ext --inplace --force
 	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
-	  $(PYTHON) -m pytest tests/test_kernel_properties.py tests/test_session.py
+	  $(PYTHON) -m pytest tests/test_kernel_properties.py tests/test_session.py tests/live
+	NMES_WAVE_CHECKED=thread $(PYTHON) setup.py -q build_ext --inplace --force
+	LD_PRELOAD=$$(gcc -print-file-name=libtsan.so) $(PYTHON) tests/races.py
 	rm -f src/nmes_wave/_core*.so
 	$(PYTHON) setup.py -q build_ext --inplace --force
 

@@ -1,6 +1,7 @@
 """Build the one compiled module; everything else is in pyproject.toml.
 
-``NMES_WAVE_CHECKED=1`` builds it with bounds checks and sanitizers.
+``NMES_WAVE_CHECKED=address`` builds it with bounds checks and the sanitizers of
+addresses and undefined behaviour, ``NMES_WAVE_CHECKED=thread`` with that of races.
 """
 
 import os
@@ -10,16 +11,17 @@ import sysconfig
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-CHECKED = os.environ.get("NMES_WAVE_CHECKED") == "1"
+SANITIZERS = {"address": "-fsanitize=address,undefined", "thread": "-fsanitize=thread"}
+CHECKED = os.environ.get("NMES_WAVE_CHECKED", "")
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 ABI3 = sys.implementation.name == "cpython" and not FREE_THREADED and not CHECKED
 
 if sys.platform == "win32":
     cflags, ldflags = ["/O2", "/fp:precise"], []
 elif CHECKED:
-    sanitizers = "-fsanitize=address,undefined"
-    cflags = ["-O1", "-g", "-ffp-contract=off", sanitizers, "-fno-sanitize-recover"]
-    ldflags = [sanitizers]
+    sanitizer = SANITIZERS[CHECKED]
+    cflags = ["-O1", "-g", "-ffp-contract=off", sanitizer, "-fno-sanitize-recover"]
+    ldflags = [sanitizer]
 else:
     # A fused multiply-add in one place and not in another would change codes.
     cflags, ldflags = ["-O3", "-g0", "-ffp-contract=off"], []
@@ -42,8 +44,8 @@ setup(
         include_path=["src"],
         compiler_directives={
             "language_level": "3",
-            "boundscheck": CHECKED,
-            "initializedcheck": CHECKED,
+            "boundscheck": bool(CHECKED),
+            "initializedcheck": bool(CHECKED),
             "wraparound": False,
             "cdivision": True,
         },

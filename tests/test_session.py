@@ -64,8 +64,10 @@ class SlowSink:
 
 
 class BrokenSink(SlowSink):
+    error = OSError("cable pulled")
+
     def write(self, block):
-        raise OSError("cable pulled")
+        raise self.error
 
 
 def wait_for(condition, timeout=5.0):
@@ -116,7 +118,6 @@ def test_legal_calls_by_state():
         with pytest.raises(nw.StateError, match="created"):
             call()
     session.stop()
-    session.emergency_stop()
     session.feed()
     with session:
         with pytest.raises(nw.StateError, match="open"):
@@ -143,6 +144,14 @@ def test_legal_calls_by_state():
     assert session.state is nw.State.CLOSED
     session.close()
     with pytest.raises(nw.StateError, match="opened once"):
+        session.__enter__()
+
+
+def test_an_emergency_stop_before_opening_latches():
+    session = nw.Session(plan_of(), sink="null")
+    session.emergency_stop()
+    assert session.state is nw.State.FAULT
+    with pytest.raises(nw.StateError, match="an emergency stop was made"):
         session.__enter__()
 
 
@@ -283,6 +292,50 @@ def test_a_broken_sink_faults_and_wait_says_so():
         with pytest.raises(nw.SinkLostError, match="cable pulled"):
             session.wait(timeout=5)
         assert "cable pulled" in session.status.fault
+
+
+def test_a_sink_that_ends_its_thread_faults_too():
+    sink = BrokenSink()
+    sink.error = SystemExit("out")
+    with nw.Session(plan_of(), sink=sink) as session:
+        session.start(1.0)
+        with pytest.raises(nw.SinkLostError, match="SystemExit: out"):
+            session.wait(timeout=5)
+
+
+def test_a_sink_that_blocks_for_ever_is_left(monkeypatch):
+    monkeypatch.setattr("nmes_wave.stream.STUCK_S", 0.3)
+    release = threading.Event()
+
+    class StuckSink(SlowSink):
+        def write(self, block):
+            release.wait(20)
+
+    begun = time.monotonic()
+    with nw.Session(plan_of(), sink=StuckSink()) as session:
+        session.start(1.0)
+    assert time.monotonic() - begun < 5
+    assert "not taken a block for 0.3 s" in session.status.fault
+    release.set()
+
+
+@pytest.mark.parametrize("end", ["stop", "resume"])
+def test_a_pause_in_a_long_event_lets_it_finish_in_a_file(end):
+    burst = nw.Burst(carrier_hz=1000.0, cycles=1000)
+    for _ in range(3):
+        sink = nw.MemorySink()
+        plan = plan_of(on_s=60, rate_hz=0.5, event=burst)
+        with nw.Session(plan, sink=sink) as session:
+            session.start(1.0)
+            session.pause()
+            session.resume()
+            session.pause()
+            if end == "stop":
+                session.stop()
+            else:
+                session.resume()
+            assert session.wait(timeout=20)
+        assert (sink.codes().sum(axis=0) == 0).all()
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,17 @@ cdef inline double wide_ceil(Wide a) noexcept nogil:
     cdef double c = ceil(a.hi)
     return c + 1.0 if c == a.hi and a.lo > noise_of(a.hi) else c
 
+cdef inline double floor_near(Wide a, double noise) noexcept nogil:
+    """Floor of `a`, which is off by less than `noise`."""
+    a = wide_add(a, wide_of(noise))
+    cdef double f = floor(a.hi)
+    return f - 1.0 if f == a.hi and a.lo < 0 else f
+
+cdef inline double noise_in(const Event* ev) noexcept nogil:
+    # What cancels in a time within the event is as large as the event. One number
+    # for all its frames: what is larger in one than in another costs a code.
+    return noise_of(<double>ev.level * (ev.n + 1))
+
 cdef inline Wide frames_of_us(double us, double rate) noexcept nogil:
     # us * rate / 1e6, to the last bit of both halves; nearly whole is whole, as
     # in `compiling.frames_of_us`
@@ -327,20 +338,42 @@ cdef inline int64_t shaped_charge(const Event* ev, int64_t j) noexcept nogil:
     return q if q < ev.charge else ev.charge
 
 
-cdef inline int64_t square_charge(const Event* ev, int64_t j) noexcept nogil:
-    cdef Wide t = wide_sum(<double>j, -ev.offset)
-    cdef Wide half = ev.shape.half_cycle
-    cdef double m = floor(t.hi / half.hi)
-    cdef Wide part = wide_add(t, wide_times(half, -m))
-    if part.hi < 0:
+cdef inline int64_t boundary_of_half(const Event* ev, int64_t m) noexcept nogil:
+    """First frame boundary at or after the begin of half cycle m."""
+    return <int64_t>wide_ceil(
+        wide_add(wide_of(ev.offset), wide_times(ev.shape.half_cycle, <double>m))
+    )
+
+
+cdef inline int64_t half_of(const Event* ev, int64_t j) noexcept nogil:
+    """The half cycle whose boundaries j is one of; -1 before the first."""
+    cdef int64_t m = <int64_t>((<double>j - ev.offset) / ev.shape.half_cycle.hi)
+    while m >= 0 and boundary_of_half(ev, m) > j:
         m -= 1
-        part = wide_add(part, half)
-    elif part.hi > half.hi or (part.hi == half.hi and part.lo >= half.lo):
+    while boundary_of_half(ev, m + 1) <= j:
         m += 1
-        part = wide_add(part, wide_times(half, -1.0))
-    if <int64_t>m & 1:
+    return m
+
+
+cdef inline int64_t charge_of_half(const Event* ev, int64_t m, int64_t j) noexcept nogil:
+    # At the first boundary j of half cycle m. From there on Q moves by whole levels,
+    # so that a half is flat whatever the rounding of this one number.
+    cdef Wide half = ev.shape.half_cycle
+    cdef Wide part = wide_add(
+        wide_sum(<double>j, -ev.offset), wide_times(half, -<double>m)
+    )
+    if m & 1:
         part = wide_add(half, wide_times(part, -1.0))
-    return <int64_t>wide_floor(wide_times(part, <double>ev.level))
+    return <int64_t>floor_near(wide_times(part, <double>ev.level), noise_in(ev))
+
+
+cdef inline int64_t square_charge(const Event* ev, int64_t j) noexcept nogil:
+    cdef int64_t m = half_of(ev, j), first, moved
+    if m < 0:
+        return 0
+    first = boundary_of_half(ev, m)
+    moved = ev.level * (j - first)
+    return charge_of_half(ev, m, first) + (-moved if m & 1 else moved)
 
 
 cdef inline int64_t triangular_charge(const Event* ev, int64_t j) noexcept nogil:
@@ -372,8 +405,8 @@ cdef inline int64_t custom_charge(const Event* ev, int64_t j) noexcept nogil:
     area = wide_add(piece.level, wide_mul(piece.half_slope, x))
     area = wide_times(wide_add(piece.area, wide_mul(area, x)), <double>ev.level)
     if area.hi < 0:
-        return <int64_t>wide_ceil(area)
-    return <int64_t>wide_floor(area)
+        return -<int64_t>floor_near(wide_times(area, -1.0), noise_in(ev))
+    return <int64_t>floor_near(area, noise_in(ev))
 
 
 cdef inline int64_t charge_at(const Event* ev, int64_t j) noexcept nogil:
@@ -504,27 +537,26 @@ cdef inline void flat_codes(
 cdef inline void square_codes(
     const Event* ev, int64_t start, int64_t stop, int32_t* out
 ) noexcept nogil:
-    # Frame by frame around the edges; frames that lie inside a half cycle, by more
-    # than rounding, are the level (ten times as fast at 2.5 kHz and 48 kHz).
-    cdef double half = ev.shape.half_cycle.hi, t
-    cdef int64_t j = start, m, until, q
-    cdef int64_t before = charge_at(ev, start)
+    # Half by half: the level, and one frame that holds the edge (ten times as fast
+    # as frame by frame at 2.5 kHz and 48 kHz).
+    cdef int64_t j = start, m = half_of(ev, start), edge, q = 0, after
     cdef int32_t level
+    if m >= 0:
+        q = square_charge(ev, start)
     while j < stop:
-        q = charge_at(ev, j + 1)
-        out[j - start] = <int32_t>(ev.sign * (q - before))
-        before = q
-        j += 1
-        t = j - ev.offset
-        m = <int64_t>(t / half)
-        until = <int64_t>((m + 1) * half + ev.offset - 1e-6)
-        if until > stop:
-            until = stop
-        if until > j and t - m * half > 1e-6 and j < ev.n:
+        edge = boundary_of_half(ev, m + 1)
+        if edge - 1 > j:
             level = <int32_t>(-ev.level if m & 1 else ev.level)
-            before += level * (until - j)
-            run_of(ev.sign * level, j, until, start, stop, out)
-            j = until
+            after = edge - 1 if edge - 1 < stop else stop
+            run_of(ev.sign * level, j, after, start, stop, out)
+            q += level * (after - j)
+            j = after
+        if j < stop:
+            m += 1
+            after = charge_of_half(ev, m, edge) if edge < ev.n else 0
+            out[j - start] = <int32_t>(ev.sign * (after - q))
+            q = after
+            j += 1
 
 
 cdef inline void sine_codes(

@@ -12,6 +12,7 @@ from nmes_wave._charge cimport (
     SQUARE_BURST,
     TRIANGULAR_BURST,
     Event,
+    boundary_of_half,
     charge_at,
     end_charge,
 )
@@ -204,7 +205,7 @@ cdef inline void end_cycle(Live* lv, int c, Event* ev) noexcept nogil:
     """Let a burst end with the carrier cycle that it is in."""
     cdef double elapsed = <double>(lv.tail - ev.first) - ev.offset
     cdef double cycles = <double>(<int64_t>(elapsed * ev.shape.carrier) + 1)
-    cdef int64_t n = <int64_t>(cycles / ev.shape.carrier + ev.offset) + 1
+    cdef int64_t n = boundary_of_half(ev, 2 * <int64_t>cycles)
     if n < ev.n:
         ev.n = n
         record_cut(lv, c, ev, 0)

@@ -112,5 +112,8 @@ class SinkLostError(SinkError):
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints at most 4300 digits
+        text = f"a number of {int(value).bit_length()} bits"
     return text if len(text) <= 60 else text[:57] + "..."

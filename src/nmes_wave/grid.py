@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from fractions import Fraction
 
 from nmes_wave.compiling import frames_of_us
@@ -13,6 +15,8 @@ from nmes_wave.spec.event import PHASE_MEAN
 
 #: Frame numbers beyond this are not exact in a float64.
 MAX_FRAMES = 2**53
+#: Of one event at full scale, in code-frames.
+MAX_CHARGE = 2**62
 
 
 def check_grid(protocol: StimProtocol, output: Output) -> None:
@@ -66,6 +70,15 @@ def _check_event(stage: Stage, output: Output, place: str) -> None:
         shortest = min(width for width, area in event.lobes() if area)
     else:
         shortest = event.phase_width_us * narrowest
+    longest = event.duration_us / frame_us
+    if longest * output.max_code >= MAX_CHARGE:
+        raise SpecError(
+            f"{place}",
+            f"{event.duration_us:g} µs long",
+            f"must be shorter than {MAX_CHARGE / output.max_code * frame_us:.3g} µs "
+            f"at {output.sample_rate_hz:g} Hz and {output.dtype}: its charge is "
+            "counted in 64 bits",
+        )
     if shortest < frame_us * (1 - 1e-9):
         raise SpecError(
             f"{place}",
@@ -98,19 +111,16 @@ def _check_snapped(event: Pulse, output: Output, place: str, narrowest: float) -
 def _check_touching(channel: Channel, s: int, output: Output, place: str) -> None:
     """Refuse events whose codes could add up to more than their level.
 
-    In ``area`` mode a moved recovery phase reaches less than a frame further
-    than asked, so a pulse that touches the next one shares a frame with it and
-    their codes add up: harmless where the signs differ. In ``snap`` mode
+    In ``area`` mode an event that touches the next one shares a frame with it (a
+    moved recovery phase reaches less than a frame further than asked) and their
+    codes add up: harmless where the signs differ. In ``snap`` mode
     rounding can lay touching events on top of each other.
     """
     stage = channel.stages[s]
     snap = output.edges == "snap"
-    polarities = {other.event.polarity for other in channel.stages}
-    signs_agree = stage.train.alternate_polarity or len(polarities) > 1
-    if not snap and not (signs_agree and isinstance(stage.event, Pulse)):
-        return
     slack_s = (2 if snap else 1) / output.sample_rate_hz
-    spare_s = least_spare_s(channel, s)
+    spares = [spare for spare, agree in _spares_s(channel, s) if snap or agree]
+    spare_s = min(spares, default=1.0)
     if spare_s >= slack_s or _on_grid(channel, output):
         return
     raise SpecError(
@@ -122,24 +132,92 @@ def _check_touching(channel: Channel, s: int, output: Output, place: str) -> Non
     )
 
 
+def snapped_protocol(protocol: StimProtocol, output: Output) -> StimProtocol:
+    """Return the protocol with the widths that ``edges="snap"`` delivers.
+
+    Rounding can lengthen a phase by half a frame, and that counts for limits.
+    """
+
+    def snapped(event: Pulse | Burst | CustomPulse) -> Pulse | Burst | CustomPulse:
+        if not isinstance(event, Pulse):
+            return event
+        width = _rounded(frames_of_us(event.phase_width_us, output))
+        second = frames_of_us(event.phase_width_us, output) * exact(
+            event.recovery_ratio
+        )
+        gap = frames_of_us(event.interphase_gap_us, output)
+        frame_us = Fraction(1_000_000) / exact(output.sample_rate_hz)
+        return replace(
+            event,
+            phase_width_us=float(width * frame_us),
+            interphase_gap_us=float(math.floor(gap + Fraction(1, 2)) * frame_us),
+            recovery_ratio=_rounded(second) / width,
+        )
+
+    return replace(
+        protocol,
+        channels=tuple(
+            replace(
+                channel,
+                stages=tuple(
+                    replace(stage, event=snapped(stage.event))
+                    for stage in channel.stages
+                ),
+            )
+            for channel in protocol.channels
+        ),
+    )
+
+
+def _rounded(frames: Fraction) -> int:
+    return max(1, math.floor(frames + Fraction(1, 2)))
+
+
+def _begin_sign(event: Pulse | Burst | CustomPulse) -> int:
+    if isinstance(event, CustomPulse):
+        level = next(level for _, level in event.points if level)
+        return event.polarity * (1 if level > 0 else -1)
+    return event.polarity
+
+
+def _end_sign(event: Pulse | Burst | CustomPulse) -> int:
+    if isinstance(event, CustomPulse):
+        level = next(level for _, level in reversed(event.points) if level)
+        return event.polarity * (1 if level > 0 else -1)
+    if isinstance(event, Pulse) and not event.balanced:
+        return event.polarity
+    return -event.polarity
+
+
 def least_spare_s(channel: Channel, s: int) -> float:
     """Shortest silence after an event of the stage, borders included."""
+    return min((spare for spare, _ in _spares_s(channel, s)), default=1.0)
+
+
+def _spares_s(channel: Channel, s: int) -> list[tuple[float, bool]]:
+    """Silences after events of a stage; and whether the signs around them agree."""
     stage = channel.stages[s]
     train = stage.train
     duration_s = stage.event.duration_us * 1e-6
+    begin, end = _begin_sign(stage.event), _end_sign(stage.event)
+    turn = -1 if train.alternate_polarity else 1
     spares = []
     if train.n_let_interval_ms is not None:
-        spares.append(train.n_let_interval_ms / 1000 - duration_s)
+        spares.append((train.n_let_interval_ms / 1000 - duration_s, begin == end))
     if stage.n_events > 1:
-        spares.append(train.shortest_interval_s - train.n_let_span_s - duration_s)
+        spare_s = train.shortest_interval_s - train.n_let_span_s - duration_s
+        spares.append((spare_s, turn * begin == end))
     followers = [stage] if stage.duty_cycle.repeats > 1 else []
     if s + 1 < len(channel.stages):
         followers.append(channel.stages[s + 1])
     elif channel.repeats > 1:
         followers.append(channel.stages[0])
     step_s = float(stage.exact_period_s)
-    spares += [step_s + f.first_onset_s - stage.last_end_s for f in followers]
-    return min(spares, default=1.0)
+    last = end * turn ** (stage.n_events - 1)
+    for follower in followers:
+        spare_s = step_s + follower.first_onset_s - stage.last_end_s
+        spares.append((spare_s, _begin_sign(follower.event) == last))
+    return spares
 
 
 def _on_grid(channel: Channel, output: Output) -> bool:

@@ -303,8 +303,17 @@ def check(protocol: StimProtocol, limits: Limits | None = None) -> Report:
     Returns
     -------
     Report
+
+    Raises
+    ------
+    SpecError
+        If these are no protocol and no limits.
     """
     limits = Limits() if limits is None else limits
+    if not isinstance(protocol, StimProtocol):
+        raise SpecError("protocol", protocol, "must be a StimProtocol")
+    if not isinstance(limits, Limits):
+        raise SpecError("limits", limits, "must be Limits, as from Limits.named(name)")
     return Report(protocol=protocol.name, findings=tuple(_findings(protocol, limits)))
 
 

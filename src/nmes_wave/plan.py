@@ -20,7 +20,7 @@ from nmes_wave.compiling import channels as compiled_channels
 from nmes_wave.compiling import trigger as compiled_trigger
 from nmes_wave.delivery import Delivery, delivery_of
 from nmes_wave.errors import LimitError, SpecError
-from nmes_wave.grid import check_grid
+from nmes_wave.grid import check_grid, snapped_protocol
 from nmes_wave.limits import Limits, check
 from nmes_wave.output import Output
 from nmes_wave.spec import StimProtocol
@@ -92,6 +92,11 @@ class Plan:
             f"{self.output.dtype}, {self.n_pulses} pulses>"
         )
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if "duration_s" in self.__dict__:
+            raise AttributeError(f"a plan is immutable: {name} cannot be set")
+        super().__setattr__(name, value)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Compiled anew where it is unpickled, to the same bytes.
         return build_plan, (self.protocol, self.output, self.limits)
@@ -145,6 +150,8 @@ class Plan:
         SpecError
             If the array does not fit the plan.
         """
+        if not isinstance(block, np.ndarray):
+            raise SpecError("block", block, "must be a NumPy array")
         if (
             block.ndim != 2
             or block.shape[1] != self.n_columns
@@ -158,9 +165,7 @@ class Plan:
                 f"must be a writable C-contiguous {self.output.numpy_dtype} array of "
                 f"shape (frames, {self.n_columns})",
             )
-        if start < 0:
-            raise SpecError("start", start, "must be at least 0")
-        self.core.render_into(block, start)
+        self.core.render_into(block, _frame("start", start))
 
     def blocks(self, n_frames: int) -> Iterator[NDArray[np.generic]]:
         """Yield the whole plan in new arrays of `n_frames`, the last one shorter."""
@@ -193,10 +198,12 @@ class Plan:
             negative) and ``phase_width_us`` (of a burst: half a carrier cycle).
             Events of amplitude 0 stand here and deliver nothing.
         """
+        low = _instant("start", start)
+        high = math.inf if stop is None else _instant("stop", stop)
         parts = []
-        for c, channel in enumerate(self.protocol.channels):
-            first = self.core.count_before(c, start)
-            last = channel.n_pulses if stop is None else self.core.count_before(c, stop)
+        for c in range(self.n_channels):
+            first = self._count_before(c, low)
+            last = self._count_before(c, high)
             rows = np.zeros(max(0, last - first), PULSE_DTYPE)
             columns = {
                 name: np.empty(len(rows), PULSE_DTYPE[name])
@@ -210,6 +217,11 @@ class Plan:
             parts.append(rows)
         rows = np.concatenate(parts)
         return rows[np.argsort(rows["frame"], kind="stable")]
+
+    def _count_before(self, channel: int, frame: float) -> int:
+        if frame > self.n_frames:
+            return self.protocol.channels[channel].n_pulses
+        return self.core.count_before(channel, frame)
 
 
 def build_plan(
@@ -237,9 +249,15 @@ def build_plan(
         shorter than one frame, a monophasic event on an AC-coupled output.
     """
     limits = Limits() if limits is None else limits
+    if not isinstance(protocol, StimProtocol):
+        raise SpecError("protocol", protocol, "must be a StimProtocol")
+    if not isinstance(output, Output):
+        raise SpecError("output", output, "must be an Output")
     # What cannot be comes before what should not.
     check_grid(protocol, output)
     report = check(protocol, limits)
+    if report.passed and output.edges == "snap":
+        report = check(snapped_protocol(protocol, output), limits)
     if not report.passed:
         raise LimitError(report)
     core = CompiledPlan(
@@ -250,6 +268,16 @@ def build_plan(
         compiled_trigger(output),
     )
     return Plan(protocol, output, limits, core)
+
+
+def _instant(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(
+        value, (int, float, np.integer, np.floating)
+    ):
+        raise SpecError(name, value, "must be a number of frames")
+    if math.isnan(value):
+        raise SpecError(name, value, "must be a number of frames")
+    return max(float(value), 0.0)
 
 
 def _frame(name: str, value: int) -> int:

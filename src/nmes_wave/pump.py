@@ -38,6 +38,8 @@ class Pump(threading.Thread):
     ----------
     failure : str or None
         What the sink raised.
+    wrote_at : float
+        When the sink last took a block, monotonic.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Pump(threading.Thread):
     ) -> None:
         super().__init__(name="nmes-wave-pump", daemon=True)
         self.failure: str | None = None
+        self.wrote_at = time.monotonic()
         self._engine = engine
         self._sink = sink
         self._plans = plans
@@ -56,8 +59,9 @@ class Pump(threading.Thread):
             self._carry()
         except NmesWaveError as error:
             self.failure = str(error)
-        except Exception as error:
-            # a third party's sink may raise anything
+        except BaseException as error:
+            # A third party's sink may raise anything, SystemExit too: a thread
+            # that ended without a word would leave the session waiting.
             self.failure = f"{type(error).__name__}: {error}"
         if self.failure is not None:
             self._engine.trip(Fault.DEVICE_LOST)
@@ -81,5 +85,6 @@ class Pump(threading.Thread):
             self._engine.process(block, frames)
             if frames:
                 self._sink.write(block[:frames])
+                self.wrote_at = time.monotonic()
             else:
                 time.sleep(POLL_S)

@@ -9,10 +9,12 @@ hung program.
 from __future__ import annotations
 
 import math
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -83,6 +85,7 @@ class Session:
     # class-level, so that close() works after a failed __init__
     _stream: Stream | None = None
     _phase = State.CREATED
+    _refused = False
 
     def __init__(
         self,
@@ -106,6 +109,8 @@ class Session:
         self._trip = underrun == "trip"
         self._log, self._note = log, note
         self._first_plan = plan
+        # what a call finds must still be so when it acts
+        self._calls = threading.RLock()
         self._sink = open_sink(sink, device=device, shared=shared)
         if self._sink.hardware and plan.limits == Limits.named("unlimited"):
             raise SinkUnavailableError(
@@ -119,6 +124,8 @@ class Session:
         """Open the device; nothing is delivered."""
         if self._phase is not State.CREATED:
             raise StateError(f"a session is opened once; it is {self.state}")
+        if self._refused:
+            raise StateError("an emergency stop was made: it cannot be opened")
         stream = Stream(
             self._first_plan,
             self._sink,
@@ -180,13 +187,11 @@ class Session:
             return
         if self._stream.forked:
             return
-        warnings.warn(
-            f"unclosed {self!r}: use it in a with statement",
-            ResourceWarning,
-            stacklevel=2,
-        )
+        unclosed = f"unclosed {self!r}: use it in a with statement"
         self._phase = State.CLOSED
+        # Before the warning, which may be an error: then nothing after it is run.
         self._stream.abandon()
+        warnings.warn(unclosed, ResourceWarning, stacklevel=2)
 
     def __repr__(self) -> str:
         return f"<Session of {self.plan!r}: {self.state}>"
@@ -208,12 +213,14 @@ class Session:
         SpecError
             For an intensity out of range.
         """
-        stream = self._require("start", State.OPEN)
-        for channel, value in enumerate(self._intensities(intensity)):
-            stream.engine.set_initial_intensity(channel, value)
-        self._command(Command.START)
-        self._phase = State.RUNNING
-        stream.begin_pump()
+        values = self._intensities(intensity)
+        with self._calls:
+            stream = self._require("start", State.OPEN)
+            for channel, value in enumerate(values):
+                stream.engine.set_initial_intensity(channel, value)
+            self._command(Command.START)
+            self._phase = State.RUNNING
+            stream.begin_pump()
 
     def set_intensity(self, intensity: float, channel: int | None = None) -> None:
         """Move the intensity, at the limited slew, event by event.
@@ -240,24 +247,27 @@ class Session:
             or not 0 <= channel < n
         ):
             raise SpecError("channel", channel, f"must be 0 to {n - 1}, or None")
-        self._require("set_intensity", State.RUNNING, State.PAUSED)
-        self._command(
-            Command.SET_INTENSITY, -1 if channel is None else channel, checked
-        )
+        with self._calls:
+            self._require("set_intensity", State.RUNNING, State.PAUSED)
+            self._command(
+                Command.SET_INTENSITY, -1 if channel is None else int(channel), checked
+            )
 
     def pause(self) -> None:
         """Let the events in flight finish and stop the plan's clock."""
-        self._require("pause", State.RUNNING, State.PAUSED)
-        if self._phase is State.RUNNING:
-            self._command(Command.PAUSE)
-            self._phase = State.PAUSED
+        with self._calls:
+            self._require("pause", State.RUNNING, State.PAUSED)
+            if self._phase is State.RUNNING:
+                self._command(Command.PAUSE)
+                self._phase = State.PAUSED
 
     def resume(self) -> None:
         """Go on where the clock stands; the gain rises again from zero."""
-        self._require("resume", State.RUNNING, State.PAUSED)
-        if self._phase is State.PAUSED:
-            self._command(Command.RESUME)
-            self._phase = State.RUNNING
+        with self._calls:
+            self._require("resume", State.RUNNING, State.PAUSED)
+            if self._phase is State.PAUSED:
+                self._command(Command.RESUME)
+                self._phase = State.RUNNING
 
     def load(self, plan: Plan) -> None:
         """Hand over another plan: the old one's last event, then the new one's first.
@@ -298,19 +308,21 @@ class Session:
             report = check(plan.protocol, first.limits)
             if not report.passed:
                 raise LimitError(report)
-        stream = self._require("load", State.OPEN, State.RUNNING, State.PAUSED)
-        if not stream.load(plan):
-            raise StateError(
-                "load: another plan waits to begin, or 256 commands wait already"
-            )
-        stream.attend()
+        with self._calls:
+            stream = self._require("load", State.OPEN, State.RUNNING, State.PAUSED)
+            if not stream.load(plan):
+                raise StateError(
+                    "load: another plan waits to begin, or 256 commands wait already"
+                )
+            stream.attend()
 
     def stop(self) -> None:
         """Ramp down over half a second, event by event; does not block."""
-        if self.state in (State.RUNNING, State.OPEN, State.PAUSED):
-            self._command(Command.STOP)
-            running = self._phase is State.RUNNING
-            self._phase = State.STOPPING if running else State.STOPPED
+        with self._calls:
+            if self.state in (State.RUNNING, State.OPEN, State.PAUSED):
+                self._command(Command.STOP)
+                running = self._phase is State.RUNNING
+                self._phase = State.STOPPING if running else State.STOPPED
 
     def emergency_stop(self) -> None:
         """Start no further event, at once; from any thread; never raises.
@@ -320,6 +332,7 @@ class Session:
         its carrier cycle). What the device has queued still plays: see
         ``status.worst_stop_ms``.
         """
+        self._refused = True
         if self._stream is not None and not self._stream.forked:
             self._stream.trip(Fault.EMERGENCY_STOP)
 
@@ -381,7 +394,14 @@ class Session:
         """
         if self._stream is None or self._phase is State.OPEN:
             raise StateError(f"wait: start the session first; it is {self.state}")
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        if timeout is None:
+            deadline = math.inf
+        elif isinstance(timeout, bool) or not isinstance(timeout, Real):
+            raise SpecError("timeout", timeout, "must be seconds, or None")
+        elif math.isnan(timeout):
+            raise SpecError("timeout", timeout, "must be seconds, or None")
+        else:
+            deadline = time.monotonic() + float(timeout)
         while True:
             self.feed()
             if self.state in (State.STOPPED, State.CLOSED) and (
@@ -406,6 +426,8 @@ class Session:
     @property
     def state(self) -> State:
         """Where the session is."""
+        if self._phase is State.CREATED and self._refused:
+            return State.FAULT
         if self._stream is None or self._phase in (State.CREATED, State.CLOSED):
             return self._phase
         return self._state_of(self._stream.snapshot())
@@ -485,7 +507,9 @@ class Session:
 
     def _intensities(self, value: Intensity) -> list[float]:
         n = self._first_plan.n_channels
-        if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
+        if isinstance(value, np.ndarray):
+            value = value.tolist()
+        if isinstance(value, (list, tuple)):
             if len(value) != n:
                 raise SpecError("intensity", value, f"must be one number or {n}")
             return [_intensity(f"intensity[{i}]", v) for i, v in enumerate(value)]
@@ -505,8 +529,12 @@ class Session:
 
 
 def _positive(name: str, value: float) -> float:
-    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise SpecError(name, value, "must be a finite number greater than 0")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float, np.floating, np.integer))
+        or not 0 < value < 1e9
+    ):
+        raise SpecError(name, value, "must be a number greater than 0, below 1e9")
     return float(value)
 
 

@@ -42,6 +42,8 @@ WATCH_S = 0.05
 #: its latency; before its first request it has longer.
 LOST_S = 0.25
 FIRST_REQUEST_S = 2.0
+#: A push sink is lost when it has not taken a block for so long at the end.
+STUCK_S = 5.0
 #: The engine keeps records for so long at the plan's highest rate.
 RECORD_S = 30.0
 
@@ -243,9 +245,10 @@ class Stream:
 
     def drain(self) -> None:
         """Wait until the last event has been played, and silence after it."""
+        if self.forked:
+            return
         if not isinstance(self.sink, PullSink):
-            if self._pump is not None:
-                self._pump.join()
+            self._drain_pump()
             return
         plan = self.plans[-1]
         longest_s = max(
@@ -262,6 +265,14 @@ class Stream:
             if ended and now["silent_frames"] >= silence:
                 return
             time.sleep(POLL_S)
+
+    def _drain_pump(self) -> None:
+        pump, begun = self._pump, time.monotonic()
+        while pump is not None and pump.is_alive() and self.lost is None:
+            pump.join(WATCH_S)
+            if time.monotonic() - max(begun, pump.wrote_at) > STUCK_S:
+                self.lost = f"the sink has not taken a block for {STUCK_S:g} s"
+                self.engine.trip(Fault.DEVICE_LOST)
 
     def close(self) -> None:
         """Close the sink and the record; in bounded time.
@@ -281,7 +292,8 @@ class Stream:
             if self._watcher is not None:
                 self._watcher.join()
             self.engine.release_signals()
-            self.sink.close()
+            if not self.delivers:  # never two calls of a sink at one time
+                self.sink.close()
             if self._writer is not None:
                 self._writer.close()
             self.check()
@@ -293,9 +305,7 @@ class Stream:
             self.close()
 
 
-def caps(
-    limits: Limits, output: Output, n_channels: int
-) -> tuple[list[int], float]:
+def caps(limits: Limits, output: Output, n_channels: int) -> tuple[list[int], float]:
     """Return the largest level of each channel in codes, and the total in mA."""
     total_ma = limits.max_total_current_ma
     most_ma = limits.max_amplitude_ma
@@ -336,4 +346,3 @@ def _forget_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
-

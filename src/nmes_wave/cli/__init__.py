@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import typer
 
@@ -71,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         None: those of the process.
     """
+    # A caller may have closed them (`>&-`): then Python has none.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         # µ and Ω on a terminal that has no such letters are no reason to fail.
         if hasattr(stream, "reconfigure"):
@@ -103,6 +107,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(BAD_INPUT, error.format_message())
         raise
     return 0
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w")  # until the process ends
 
 
 def _invoke(arguments: list[str]) -> None:

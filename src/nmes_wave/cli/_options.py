@@ -224,14 +224,12 @@ def grid(
     from nmes_wave.output import Output
 
     scale: Any = tuple(full_scale_ma or ())
-    if len(scale) == 1:
+    if not scale:
+        scale = HEADROOM * (highest_ma(protocol) or 1.0)
+    elif len(scale) == 1:
         (scale,) = scale
     settings: dict[str, Any] = {"dtype": dtype, "edges": edges}
-    return Output(
-        sample_rate_hz=sample_rate_hz,
-        full_scale_ma=scale or HEADROOM * (highest_ma(protocol) or 1.0),
-        **settings,
-    )
+    return Output(sample_rate_hz=sample_rate_hz, full_scale_ma=scale, **settings)
 
 
 def limit_set(name: str | None) -> Limits:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import typer
@@ -74,3 +74,15 @@ def progress(what: str, total: float) -> Iterator[Callable[[float], None]]:
     with Progress(*columns, console=console(sys.stderr), transient=True) as bars:
         task = bars.add_task(what, total=total)
         yield lambda done: bars.update(task, completed=done)
+
+
+def is_operable() -> bool:
+    """Whether somebody sits at a terminal that has keys and can show a view."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    if sys.platform != "win32":
+        # Who reads or sets a terminal from the background is suspended.
+        with suppress(OSError):  # it is not the one that controls us
+            if os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+                return False
+    return not console(sys.stderr).is_dumb_terminal

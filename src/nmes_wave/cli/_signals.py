@@ -13,7 +13,7 @@ ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 @contextmanager
-def orderly_signals(*more: str) -> Iterator[None]:
+def orderly_signals(*more: str) -> Iterator[list[int]]:
     """Let signals raise KeyboardInterrupt, once: the first one, and no other.
 
     Whoever is unwinding (a session that drains, a file that is removed) must
@@ -23,9 +23,14 @@ def orderly_signals(*more: str) -> Iterator[None]:
     ----------
     *more
         Names of further signals, such as SIGTSTP.
+
+    Yields
+    ------
+    list of int
+        The numbers of those that raise.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
+        yield []  # only the main thread may set handlers
         return
     names = [name for name in (*ENDING, *more) if hasattr(signal, name)]
     numbers = [getattr(signal, name) for name in names]
@@ -41,7 +46,7 @@ def orderly_signals(*more: str) -> Iterator[None]:
     for n in caught:
         signal.signal(n, interrupt)
     try:
-        yield
+        yield caught
     finally:
         for n in caught:
             signal.signal(n, before[n])

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmes_wave.cli._control import controlled
 from nmes_wave.cli._options import (
     AcceptAssumptions,
     AmplitudeMa,
@@ -23,14 +27,24 @@ from nmes_wave.cli._options import (
     limit_set,
     stimulus,
 )
-from nmes_wave.cli._screen import emit_facts, emit_json, note, progress
+from nmes_wave.cli._screen import emit_facts, emit_json, is_operable, note, progress
 from nmes_wave.cli._signals import orderly_signals
 from nmes_wave.cli.render import cautions, scale_words
+from nmes_wave.errors import StateError
+from nmes_wave.faults import Fault
 from nmes_wave.plot.captions import clock
 
 if TYPE_CHECKING:
     from nmes_wave.plan import Plan
+    from nmes_wave.session import Session
     from nmes_wave.status import Status
+
+#: Beside those that end every command, what would suspend or kill: a suspended
+#: stream repeats its last block for ever, a killed one cuts a pulse.
+SUSPENDING = ("SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGQUIT")
+
+#: Said of an intensity of zero.
+SILENCE = "intensity 0: silence. --intensity 1 delivers the planned amplitude"
 
 SinkName = Annotated[
     str,
@@ -66,6 +80,44 @@ Intensity = Annotated[
     ),
 ]
 
+Log = Annotated[
+    Path | None,
+    typer.Option(
+        "--log",
+        metavar="FILE",
+        help="Record what is delivered, pulse by pulse: a new file, its name ends in "
+        ".tsv; beside it one in .json.",
+        show_default=False,
+    ),
+]
+Note = Annotated[
+    str,
+    typer.Option(
+        "--note", metavar="TEXT", help="Put into the record.", show_default=False
+    ),
+]
+Lines = Annotated[
+    str | None,
+    typer.Option(
+        "--control",
+        metavar="-",
+        help="Obey lines on standard input instead of keys: intensity X \\[CHANNEL], "
+        "pause, resume, stop, emergency, feed, status, load FILE. Each is answered on "
+        "standard output, where events come too, in JSON, one on a line. Only lines "
+        "keep it going: see --watchdog-s. The input's end means stop.",
+        show_default=False,
+    ),
+]
+WatchdogS = Annotated[
+    float,
+    typer.Option(
+        "--watchdog-s",
+        metavar="S",
+        help="Ramp down and fail when nothing is heard for so long: with --control of "
+        "the script (send feed), otherwise of this program itself.",
+    ),
+]
+
 
 def run(
     name: Name,
@@ -73,6 +125,10 @@ def run(
     device: Device = None,
     shared: Shared = False,
     intensity: Intensity = 0.0,
+    log: Log = None,
+    remark: Note = "",
+    control: Lines = None,
+    watchdog_s: WatchdogS = 2.0,
     amplitude_ma: AmplitudeMa = None,
     accept_assumptions: AcceptAssumptions = False,
     contractions: Contractions = None,
@@ -83,12 +139,20 @@ def run(
     limits: LimitSet = None,
     json: Json = False,
 ) -> None:
-    """Deliver a protocol. Ctrl-C stops it: no further pulse, then silence."""
+    """Deliver a protocol, and operate it by keys.
+
+    On a terminal it shows what is delivered, and the keys. The space bar and Ctrl-C
+    are the emergency stop: no further pulse, then silence.
+    """
     from nmes_wave.errors import SinkUnavailableError
     from nmes_wave.plan import build_plan
     from nmes_wave.session import Session
     from nmes_wave.sinks import open_sink
 
+    if control not in (None, "-"):
+        raise UsageError(f"--control {control}: only - (standard input) can be obeyed")
+    if remark and log is None:
+        raise UsageError("--note goes into the record: give --log FILE as well")
     try:
         hardware = open_sink(sink, device=device, shared=shared).hardware
     except SinkUnavailableError as error:
@@ -104,27 +168,62 @@ def run(
         )
     settings = grid(protocol, sample_rate_hz, dtype, full_scale_ma, edges)
     plan = build_plan(protocol, settings, limit_set(limits))
-    session = Session(plan, sink=sink, device=device, shared=shared)
-    # Not even Ctrl-Z: a suspended stream repeats its last block for ever.
-    with (
-        orderly_signals("SIGTSTP"),
-        progress("delivering", plan.n_frames) as done,
-        session,
-    ):
-        cautions(plan)
-        session.start(intensity)
-        if intensity == 0:
-            note("intensity 0: silence. --intensity 1 delivers the planned amplitude")
-        try:
+    session = Session(
+        plan,
+        sink=sink,
+        device=device,
+        shared=shared,
+        watchdog_s=watchdog_s,
+        log=log,
+        note=remark,
+    )
+    try:
+        with (
+            orderly_signals(*SUSPENDING) as caught,
+            _driver(session, lines=control is not None) as drive,
+            session,
+            session.emergency_stop_on(*caught),
+        ):
+            cautions(plan)
+            if intensity == 0:
+                note(SILENCE)
+            drive(intensity)
+            status = session.status
+    except (KeyboardInterrupt, StateError) as error:
+        stopped = session.status.fault == Fault.EMERGENCY_STOP.describe()
+        if isinstance(error, StateError) and not stopped:
+            raise
+        reached_s = session.status.frame / settings.sample_rate_hz
+        raise KeyboardInterrupt(
+            f"no pulse after {reached_s:.3f} s of {plan.duration_s:.3f} s"
+        ) from None
+    if control is None:
+        _tell(plan, status, sink, intensity, chosen=not full_scale_ma, as_json=json)
+
+
+def _driver(
+    session: Session, *, lines: bool
+) -> AbstractContextManager[Callable[[float], None]]:
+    """Return what starts the session, at an intensity, and stays until its end."""
+    if lines:
+        return controlled(session)
+    if is_operable():
+        from nmes_wave.cli._operate import operated
+
+        return operated(session)
+    return _watched(session)
+
+
+@contextmanager
+def _watched(session: Session) -> Iterator[Callable[[float], None]]:
+    with progress("delivering", session.plan.n_frames) as done:
+
+        def drive(intensity: float) -> None:
+            session.start(intensity)
             while not session.wait(0.1):
                 done(session.status.frame)
-        except KeyboardInterrupt:
-            reached_s = session.status.frame / settings.sample_rate_hz
-            raise KeyboardInterrupt(
-                f"no pulse after {reached_s:.3f} s of {plan.duration_s:.3f} s"
-            ) from None
-        status = session.status
-    _tell(plan, status, sink, intensity, chosen=not full_scale_ma, as_json=json)
+
+        yield drive
 
 
 def _tell(

@@ -164,6 +164,8 @@ class AudioSink:
 
     def open(self, output: Output, n_channels: int, n_frames: int) -> None:
         """Choose the device and ask it about rate, format and channels."""
+        with _lock:
+            _refuse_another()
         sd = _sounddevice()
         chosen = choose_device(self.device)
         if not chosen.direct and not self.shared:
@@ -198,14 +200,7 @@ class AudioSink:
         assert self._output is not None
         assert self._chosen is not None
         with _lock:
-            if _stuck is not None:
-                raise SinkUnavailableError(
-                    f"{_stuck}; start a new process for another audio session"
-                )
-            if _owner is not None:
-                raise SinkUnavailableError(
-                    "this process has an audio session already; close it first"
-                )
+            _refuse_another()
             try:
                 stream = sd._StreamBase(
                     kind="output",
@@ -251,6 +246,7 @@ class AudioSink:
         stream, self._stream = self._stream, None
         if stream is None:
             return
+
         def end() -> None:
             stream.stop()
             stream.close()
@@ -286,6 +282,19 @@ class AudioSink:
 
 
 _leaked: list[Any] = []
+
+
+def _refuse_another() -> None:
+    # Before PortAudio is asked anything: after a fork, or with a server that has
+    # died, it may answer nonsense or never.
+    if _stuck is not None:
+        raise SinkUnavailableError(
+            f"{_stuck}; start a new process for another audio session"
+        )
+    if _owner is not None:
+        raise SinkUnavailableError(
+            "this process has an audio session already; close it first"
+        )
 
 
 def _forget_after_fork() -> None:

@@ -64,8 +64,10 @@ class Range:
 
 
 #: Annotations that several specs share.
-Positive_s = Annotated[float, Range(gt=0, unit="s")]
-NonNegative_s = Annotated[float, Range(ge=0, unit="s")]
+#: 31 years: a longer time is a slip of the pen.
+LONGEST_S = 1e9
+Positive_s = Annotated[float, Range(gt=0, le=LONGEST_S, unit="s")]
+NonNegative_s = Annotated[float, Range(ge=0, le=LONGEST_S, unit="s")]
 Positive_us = Annotated[float, Range(gt=0, unit="µs")]
 NonNegative_us = Annotated[float, Range(ge=0, unit="µs")]
 Positive_ms = Annotated[float, Range(gt=0, unit="ms")]

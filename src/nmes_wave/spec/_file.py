@@ -36,12 +36,16 @@ def to_toml(spec: Spec) -> str:
 
 def from_toml(cls: type[_S], text: str) -> _S:
     """Read `cls` from TOML text."""
+    if not isinstance(text, str):
+        raise FormatError(f"must be text (str), not {type(text).__name__}")
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FormatError(f"not TOML: {error}") from None
     except RecursionError:
         raise FormatError("not a protocol: nested too deeply") from None
+    except ValueError as error:
+        raise FormatError(f"not a protocol: {error}") from None  # 5000 digits
     version = data.pop("format", None)
     if version != FORMAT or isinstance(version, bool):
         raise FormatError(
@@ -80,6 +84,9 @@ def save(spec: Spec, path: str | Path) -> None:
     """Write `spec` to a file, replacing it only when all is written."""
     path = Path(path)
     try:
+        path = path.resolve()  # of a link, the file that it names
+        if path.exists() and not path.is_file():
+            raise FormatError(f"{path}: is no regular file; give a file's name")
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
