@@ -54,6 +54,10 @@ from nmes_wave.spec import (
 if TYPE_CHECKING:
     from nmes_wave import presets as presets
     from nmes_wave.plot import plot_plan as plot_plan
+    from nmes_wave.record import Comparison as Comparison
+    from nmes_wave.record import EventRecord as EventRecord
+    from nmes_wave.record import compare as compare
+    from nmes_wave.record import read_events as read_events
     from nmes_wave.session import Session as Session
     from nmes_wave.sinks import MemorySink as MemorySink
     from nmes_wave.sinks import Sink as Sink
@@ -61,21 +65,27 @@ if TYPE_CHECKING:
     from nmes_wave.status import Status as Status
 
 _LAZY = {
+    "Comparison": "nmes_wave.record",
+    "EventRecord": "nmes_wave.record",
     "MemorySink": "nmes_wave.sinks",
     "Session": "nmes_wave.session",
     "Sink": "nmes_wave.sinks",
     "State": "nmes_wave.status",
     "Status": "nmes_wave.status",
+    "compare": "nmes_wave.record",
     "plot_plan": "nmes_wave.plot",
+    "read_events": "nmes_wave.record",
 }
 
 __all__ = [
     "Burst",
     "Channel",
+    "Comparison",
     "CustomPulse",
     "DutyCycle",
     "Electrode",
     "Envelope",
+    "EventRecord",
     "Finding",
     "FormatError",
     "LimitError",
@@ -105,9 +115,11 @@ __all__ = [
     "__version__",
     "build_plan",
     "check",
+    "compare",
     "plot_plan",
     "presets",
     "protocol_schema",
+    "read_events",
 ]
 
 

@@ -9,9 +9,11 @@ hung program.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Real
@@ -111,6 +113,7 @@ class Session:
         self._first_plan = plan
         # what a call finds must still be so when it acts
         self._calls = threading.RLock()
+        _sessions.add(self)
         self._sink = open_sink(sink, device=device, shared=shared)
         if self._sink.hardware and plan.limits == Limits.named("unlimited"):
             raise SinkUnavailableError(
@@ -216,8 +219,7 @@ class Session:
         values = self._intensities(intensity)
         with self._calls:
             stream = self._require("start", State.OPEN)
-            for channel, value in enumerate(values):
-                stream.engine.set_initial_intensity(channel, value)
+            stream.prepare(values)
             self._command(Command.START)
             self._phase = State.RUNNING
             stream.begin_pump()
@@ -526,6 +528,19 @@ class Session:
             raise fault_error(
                 fault, watchdog_s=self._watchdog_s, reason=self._stream.lost
             )
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _free_calls() -> None:
+    # A thread that was in the middle of a call did not come along to end it.
+    for session in list(_sessions):
+        session._calls = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_calls)
 
 
 def _positive(name: str, value: float) -> float:

@@ -158,6 +158,13 @@ class Stream:
         writer.start()
         self._writer = writer
 
+    def prepare(self, intensity: list[float]) -> None:
+        """Set where each channel begins; just before the start command."""
+        for channel, value in enumerate(intensity):
+            self.engine.set_initial_intensity(channel, value)
+        if self._writer is not None:
+            self._writer.mark_start(intensity)
+
     def begin_pump(self) -> None:
         """Begin to feed a push sink."""
         if isinstance(self.sink, PullSink):

@@ -300,7 +300,8 @@ def _refuse_another() -> None:
 def _forget_after_fork() -> None:
     # A child that ends would end its parent's stream: PortAudio's exit handler
     # talks to the server over the parent's connection.
-    global _owner, _stuck
+    global _lock, _owner, _stuck
+    _lock = threading.Lock()  # whoever held it is not here
     if _owner is None:
         return
     _leaked.append(_owner._stream)
