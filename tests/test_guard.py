@@ -113,6 +113,27 @@ def test_a_sum_above_the_total_silences_everything():
         assert session.status.fault == "guard"
 
 
+def test_the_record_says_which_events_the_guard_cut(tmp_path):
+    device = Callback()
+    path = tmp_path / "guard.tsv"
+    with nw.Session(plan_of("int32"), sink=device, log=path) as session:
+        session.start(1.0)
+        # the second event of both is in flight, the third is the first wrong one
+        before = device.call(480 + 30)
+        polarity_of_channel(device.engine, 0).value = 3
+        assert not device.call(480).any()
+        assert session.status.fault == "guard"
+    record = nw.read_events(path)
+    (note,) = record.notes
+    assert (note.kind, note.reason) == ("fault", "guard")
+    events = record.events
+    assert events["status"].tolist() == ["delivered"] * 2 + ["unconfirmed"] * 4
+    assert events["duration_s"][2:] * 48_000 == pytest.approx([30, 30, 0, 0])
+    assert events["net_charge_uc"][2:4] == pytest.approx(
+        before.sum(axis=0) * 100 / (2**31 - 1) / 48_000 * 1e3
+    )
+
+
 def test_what_keeps_the_caps_passes_unchanged():
     device = Callback()
     plan = plan_of("int32")

@@ -48,6 +48,7 @@ from nmes_wave._states cimport (
     record_cut,
     record_event,
     rise_again,
+    sum_of_codes,
     take_over,
 )
 from nmes_wave._timeline cimport (
@@ -180,11 +181,17 @@ cdef inline void render_part(Live* lv, int64_t frames, void* out) noexcept nogil
 cdef inline void silence(Live* lv, int64_t frames, void* out) noexcept nogil:
     """The guard acts: what never happens has happened."""
     cdef const Plan* plan = lv.loaded.plan
+    cdef Event* ev
     cdef int c, i
     memset(out, 0, <size_t>(frames * plan.n_outputs * plan.sample_bytes))
     for c in range(plan.n_channels):
         for i in range(lv.loaded.voices[c].n_flying):
-            record_cut(lv, c, &lv.loaded.voices[c].flying[i], 0)
+            ev = &lv.loaded.voices[c].flying[i]
+            # what went out before this part
+            ev.n = lv.tail - frames - ev.first
+            if ev.n < 0:
+                ev.n = 0
+            record_cut(lv, c, ev, sum_of_codes(ev, ev.n))
         lv.loaded.voices[c].n_flying = 0
     if lv.state != FAULT:
         end(lv, GUARD)

@@ -4,7 +4,7 @@
 The rules are in the documentation (*Live*).
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from nmes_wave._charge cimport (
@@ -15,6 +15,7 @@ from nmes_wave._charge cimport (
     boundary_of_half,
     charge_at,
     end_charge,
+    event_codes,
 )
 from nmes_wave._live cimport (
     ENGINE_FAILED,
@@ -51,6 +52,7 @@ from nmes_wave._record cimport (
     Record,
     push_record,
 )
+from nmes_wave._render cimport CHUNK
 from nmes_wave._timeline cimport Cursor, Stage
 
 
@@ -139,6 +141,18 @@ cdef inline void record_event(
     row.load = lv.loaded.number
     row.asked = -1.0
     push_record(&lv.records, &row)
+
+
+cdef inline int64_t sum_of_codes(const Event* ev, int64_t stop) noexcept nogil:
+    cdef int32_t codes[CHUNK]
+    cdef int64_t start = 0, end, i, total = 0
+    while start < stop:
+        end = stop if stop - start < CHUNK else start + CHUNK
+        event_codes(ev, start, end, codes)
+        for i in range(end - start):
+            total += codes[i]
+        start = end
+    return total
 
 
 cdef inline void record_cut(Live* lv, int c, const Event* ev, int64_t net) noexcept nogil:

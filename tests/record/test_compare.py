@@ -61,6 +61,17 @@ def test_whatever_the_plan_an_untouched_run_passes(plan, intensity, block):
         assert found.full_intensity
 
 
+def test_an_event_below_one_code_between_louder_ones_is_silent(tmp_path):
+    """The foot of an envelope, at less than full intensity."""
+    plan = plan_of(ramp_up_s=0.1, amplitude_ma=0.012, n_channels=1, dtype="int16")
+    bench = Bench(plan, 0.5)
+    bench.start()
+    bench.run(plan.n_frames + 1)
+    found = delivered_of(bench, tmp_path, intensity=0.5)
+    assert found.passed, str(found)
+    assert found.silent > 0
+
+
 def test_a_session_by_hand_passes_up_to_its_stop(tmp_path):
     """From intensity 0, up and down, paused, resumed and stopped."""
     plan = plan_of(on_s=6.0, ramp_up_s=0.2, dtype="int16", alternate=True, n_let=2)

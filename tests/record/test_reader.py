@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from recording import plan_of, records_of, row, whole_run, written
 
 import nmes_wave as nw
-from nmes_wave.faults import Fault
 from nmes_wave.record import RecordFacts, RecordKind, reader
 from nmes_wave.record.reader import read_events
-from nmes_wave.record.rows import FAULTS, NAMES
+from nmes_wave.record.rows import NAMES
 
 
 def session(plan, other):
@@ -259,10 +258,6 @@ def test_a_device_name_that_is_no_text_comes_back(tmp_path):
     path = written(tmp_path / "a.tsv", plan_of(), facts=facts)
     section = read_events(path).sidecar["nmes_wave"]
     assert section["device"] == facts.device
-
-
-def test_faults_have_the_names_that_the_session_shows():
-    assert {fault.value: fault.describe() for fault in Fault} == FAULTS
 
 
 def test_an_event_that_was_left_out_delivered_nothing(tmp_path):

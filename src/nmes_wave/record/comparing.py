@@ -289,6 +289,7 @@ class _Load:
                 # once it has arrived
                 arrived = at > here.max(initial=-np.inf)
                 silent |= inside & arrived & (self._codes(absent, target) < 1)
+            silent |= inside & self._is_between(absent, got, end, target)
             if from_zero:
                 # a gain that rises from zero is below the line to its next value
                 after = got[heard >= begin][:1]
@@ -298,6 +299,31 @@ class _Load:
                 bound = gain * np.clip((at - begin) / max(until - begin, 1e-9), 0, 1)
                 silent |= inside & (at < until) & (self._codes(absent, bound) < 1)
         return silent
+
+    def _is_between(
+        self,
+        absent: NDArray[np.void],
+        got: NDArray[np.void],
+        end: float,
+        target: float | None,
+    ) -> Mask:
+        """Return which absent events were below one code as their neighbours say.
+
+        Within a segment the intensity moves one way only: it lies between that of
+        the recorded event before and that of the next one, or the target.
+        """
+        at, heard = absent["frame"], got["plan_frame"]
+        n = np.searchsorted(heard, at)
+        arriving = np.inf if target is None else target
+        padded = np.concatenate([[np.nan], got["intensity"], [arriving]])
+        followed = np.append(heard, np.inf)[n] < end
+        after = np.where(followed, padded[n + 1], arriving)
+        before = np.where(n > 0, padded[n], after)
+        low, high = np.minimum(before, after), np.maximum(before, after)
+        quiet: Mask = self._codes(absent, low) < 1
+        # one code above: the rounding of a level that moves
+        quiet &= self._codes(absent, high) <= 1
+        return quiet
 
     def _segments(self, c: int) -> list[tuple[float, float | None, bool]]:
         """Return the begins, targets and whether the gain rises from zero there."""

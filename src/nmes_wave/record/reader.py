@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmes_wave.errors import FormatError
+from nmes_wave.faults import Fault
 from nmes_wave.output import Output
 from nmes_wave.record.rows import (
     ABSENT,
     COMMANDS,
     EVENT_DTYPE,
-    FAULTS,
     HEADER,
     NAMES,
     NOTES,
@@ -88,7 +88,8 @@ class RecordRow:
         """The fault in words; None for what is no fault."""
         if self.kind != "fault" or self.value is None:
             return None
-        return FAULTS.get(self.value, f"fault {self.value}")
+        known = {int(fault): fault.describe() for fault in Fault}
+        return known.get(self.value, f"fault {self.value}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

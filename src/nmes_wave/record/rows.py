@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nmes_wave.faults import Fault
 from nmes_wave.plan import Plan
 
 #: What the engine's ring holds; the kernel has the same order and types.
@@ -65,17 +66,6 @@ COMMANDS = ("start", "set_intensity", "pause", "resume", "stop", "load")
 NOTES = ("fault", "underrun", "end", "records_lost")
 
 #: The engine's numbers of faults (`nmes_wave.faults.Fault`).
-FAULTS = {
-    1: "emergency stop",
-    2: "watchdog",
-    3: "underrun",
-    4: "device lost",
-    5: "engine",
-    6: "guard",
-    7: "log",
-}
-UNDERRUN_FAULT = 3
-DEVICE_LOST = 4
 
 _STATUS = {
     RecordKind.EVENT: "delivered",
@@ -135,7 +125,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
             "stop": "command: ramp to zero",
             "load": "command: another plan follows",
             "fault": "the session faulted; the column value has the number of the "
-            "reason: " + ", ".join(f"{n} {name}" for n, name in FAULTS.items()),
+            "reason: " + ", ".join(f"{f:d} {f.describe()}" for f in Fault),
             "underrun": "the device ran dry; the column value counts underruns",
             "end": "the plan, or the ramp after a stop, has ended",
             "records_lost": "as many rows as the column value says are missing here: "

@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmes_wave.errors import FormatError
+from nmes_wave.faults import Fault
 from nmes_wave.plan import Plan
 from nmes_wave.record.rows import (
-    DEVICE_LOST,
     HEADER,
     RECORD_DTYPE,
-    UNDERRUN_FAULT,
     RecordKind,
     RowFormat,
 )
@@ -276,7 +275,7 @@ class RecordWriter:
             rows.append(self._row(RecordKind.RECORDS_LOST, lost - self._lost))
             self._lost = lost
         if self._device_lost is not None and not self._faulted:
-            rows.append(self._row(RecordKind.FAULT, DEVICE_LOST))
+            rows.append(self._row(RecordKind.FAULT, Fault.DEVICE_LOST))
             self._faulted = True
         return np.concatenate(rows)
 
@@ -293,13 +292,15 @@ class RecordWriter:
         """Mark the events whose delivery an underrun or a lost device leaves open."""
         kind, value = records["kind"], records["value"]
         underrun = kind == RecordKind.UNDERRUN
-        underrun |= (kind == RecordKind.FAULT) & (value == UNDERRUN_FAULT)
-        gone = (kind == RecordKind.FAULT) & (value == DEVICE_LOST)
-        for row in np.flatnonzero(underrun | gone):
+        underrun |= (kind == RecordKind.FAULT) & (value == Fault.UNDERRUN)
+        gone = (kind == RecordKind.FAULT) & (value == Fault.DEVICE_LOST)
+        guard = (kind == RecordKind.FAULT) & (value == Fault.GUARD)
+        for row in np.flatnonzero(underrun | gone | guard):
             at = records["onset"][row]
-            since = at - self._facts.latency_s * self._rate
+            # the guard silences from its own block on
+            since = at if guard[row] else at - self._facts.latency_s * self._rate
             # what is handed over after an underrun is delivered
-            until = np.inf if gone[row] else at
+            until = at if underrun[row] else np.inf
             for held in self._held:
                 onset = held.records["onset"]
                 end = np.floor(onset) + held.records["n_frames"]

@@ -24,7 +24,8 @@ CLOSE_TIMEOUT_S = 2.0
 SHARED_LATENCY_S = 0.1
 
 #: Host APIs whose devices carry our frames unchanged and for us alone.
-_DIRECT_APIS = ("JACK Audio Connection Kit", "ASIO", "Windows WDM-KS")
+_JACK = "JACK Audio Connection Kit"
+_DIRECT_APIS = (_JACK, "ASIO", "Windows WDM-KS")
 
 # One stream in a process, and none after one that would not close.
 _lock = threading.Lock()
@@ -222,6 +223,9 @@ class AudioSink:
                 # The stream's callback points into the engine: it lives as long.
                 stream.nmes_wave_engine = engine
                 self.latency_s = float(stream.latency)
+                if self._chosen.host_api == _JACK:
+                    # PortAudio says 0 of a stream that is not connected yet.
+                    self.latency_s = max(self.latency_s, self._chosen.latency_s)
                 engine.set_latency(self.latency_s)
                 stream.start()
             except sd.PortAudioError as error:
