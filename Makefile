@@ -29,7 +29,7 @@ package:        ## sdist and wheel in dist/
 	$(PYTHON) -m build
 
 soak:           ## a session on JACK for MINUTES, its record against the plan
-	$(PYTHON) -m tests.audio.soak --minutes $(MINUTES)
+	$(PYTHON) tests/audio/soak.py --minutes $(MINUTES)
 
 checked:        ## kernel with bounds checks and sanitizers, then its tests
 	rm -f src/nmes_wave/_core*.so
