@@ -23,7 +23,8 @@ from cpython.buffer cimport (
 )
 from libc.math cimport M_PI, cos, sin
 from libc.stdint cimport int64_t, uintptr_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
 
 from nmes_wave._charge cimport (
     ANCHOR,

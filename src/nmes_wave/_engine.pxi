@@ -132,7 +132,10 @@ cdef class Engine:
             lv.records.size = 1024
             while lv.records.size < n_records:
                 lv.records.size *= 2
-            lv.records.records = <Record*>calloc(lv.records.size, sizeof(Record))
+            lv.records.records = <Record*>malloc(lv.records.size * sizeof(Record))
+            if lv.records.records != NULL:
+                # Memory that is only promised would be fetched on the audio thread.
+                memset(lv.records.records, 0xFF, lv.records.size * sizeof(Record))
         if (
             lv.gains == NULL
             or lv.caps.level == NULL

@@ -43,7 +43,7 @@ class Pump(threading.Thread):
     """
 
     def __init__(
-        self, engine: Engine, sink: Sink, plans: list[Plan], lock: threading.Lock
+        self, engine: Engine, sink: Sink, plans: list[Plan], lock: threading.RLock
     ) -> None:
         super().__init__(name="nmes-wave-pump", daemon=True)
         self.failure: str | None = None

@@ -86,7 +86,8 @@ class Stream:
         self.sink = sink
         self.lost: str | None = None
         self.forked = False
-        self._lock = threading.Lock()
+        # a signal handler may ask for the status in the middle of a call
+        self._lock = threading.RLock()
         self._pump: Pump | None = None
         self._ended = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -347,7 +348,7 @@ def _forget_all() -> None:
     for stream in list(_open):
         stream.forked = True
         stream.engine.forget_clock()
-        stream._lock = threading.Lock()
+        stream._lock = threading.RLock()
     _open.clear()
 
 
