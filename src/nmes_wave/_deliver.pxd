@@ -170,12 +170,11 @@ cdef inline void render_part(Live* lv, int64_t frames, void* out) noexcept nogil
         lv.now.silent_frames = 0
     else:
         lv.now.silent_frames += frames
-    if moving and not in_flight(lv):
-        if lv.at >= ld.n_frames:
-            lv.at = ld.n_frames
-            end(lv, lv.pending_fault)
-        elif lv.state == STOPPING and lv.at >= lv.ramp_from + lv.ramp_frames:
-            end(lv, lv.pending_fault)
+    if moving and lv.state == STOPPING and lv.at >= lv.ramp_from + lv.ramp_frames:
+        end(lv, lv.pending_fault)
+    elif moving and lv.at >= ld.n_frames and not in_flight(lv):
+        lv.at = ld.n_frames
+        end(lv, lv.pending_fault)
 
 
 cdef inline void silence(Live* lv, int64_t frames, void* out) noexcept nogil:
@@ -228,6 +227,11 @@ cdef inline void live_render(Live* lv, int64_t frames, void* out) noexcept nogil
                 lv.state = RUNNING
                 lv.unfed_frames = 0
                 rise_again(lv)
+            if 0 < left < part:
+                part = left
+        if lv.state == STOPPING:
+            # nothing begins after the ramp, not even a marker
+            left = lv.ramp_from + lv.ramp_frames - lv.at
             if 0 < left < part:
                 part = left
         if frames == 0:

@@ -84,8 +84,8 @@ ctypedef struct Gain:
     double origin
     double target
     double since              # frame
-    double rise_from          # after a resume it is no more than a line from 0 here
-    double rise               # per frame; 0: no such line
+    double rate               # per frame, at most the slew
+    double rise_end           # after a resume it rises slowly, to be there by then
 
 
 ctypedef struct Track:

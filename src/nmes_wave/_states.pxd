@@ -59,7 +59,7 @@ from nmes_wave._timeline cimport Cursor, Stage
 # -- intensity ----------------------------------------------------------------
 
 cdef inline double gain_at(const Live* lv, const Gain* g, double frame) noexcept nogil:
-    cdef double step = lv.slew * (frame - g.since)
+    cdef double step = g.rate * (frame - g.since)
     cdef double gain, line
     if step < 0:
         step = 0
@@ -71,24 +71,21 @@ cdef inline double gain_at(const Live* lv, const Gain* g, double frame) noexcept
         gain = g.origin - step
         if gain < g.target:
             gain = g.target
-    if g.rise > 0:
-        # the lower of two slopes, not their product: the slew holds for both
-        line = (frame - g.rise_from) * g.rise
-        if line < gain:
-            gain = line if line > 0 else 0.0
     if lv.state == STOPPING:
         line = 1.0 - (frame - lv.ramp_from) / <double>lv.ramp_frames
         gain = gain * line if line > 0 else 0.0
     return gain
 
 
-cdef inline void aim(Live* lv, Gain* g, double target) noexcept nogil:
-    cdef double rise = g.rise
-    g.rise = 0
-    g.origin = gain_at(lv, g, <double>lv.at)
-    g.rise = rise
+cdef inline void move(Live* lv, Gain* g, double origin, double target) noexcept nogil:
+    """From now on, at the slew, or as slowly as the rise after a resume asks."""
+    cdef double left = g.rise_end - <double>lv.at
+    g.origin = origin
     g.target = target
     g.since = <double>lv.at
+    g.rate = lv.slew
+    if left > 0 and 0 < target - origin < g.rate * left:
+        g.rate = (target - origin) / left
 
 
 cdef inline void rise_again(Live* lv) noexcept nogil:
@@ -99,10 +96,8 @@ cdef inline void rise_again(Live* lv) noexcept nogil:
     for c in range(lv.loaded.plan.n_channels):
         g = &lv.gains[c]
         st = &lv.loaded.plan.channels[c].stages[lv.now.tracks[c].stage]
-        g.rise_from = <double>lv.at
-        g.rise = lv.slew
-        if st.ramp_up * g.rise > g.target > 0:
-            g.rise = g.target / st.ramp_up
+        g.rise_end = <double>lv.at + st.ramp_up
+        move(lv, g, 0.0, g.target)
 
 
 # -- the record ---------------------------------------------------------------
@@ -207,7 +202,6 @@ cdef inline void wind_down(Live* lv, int64_t fault) noexcept nogil:
             # a gain that still rises would outrun the ramp
             g = &lv.gains[c]
             g.origin = g.target = gain_at(lv, g, <double>lv.at)
-            g.rise = 0
         lv.state = STOPPING
         lv.ramp_from = lv.at
         lv.pending_fault = fault
@@ -263,6 +257,7 @@ cdef inline void end_at_zero(Live* lv, int c, int64_t frames) noexcept nogil:
 
 cdef inline void obey(Live* lv, Command* cmd) noexcept nogil:
     cdef int c
+    cdef Gain* g
     if lv.state == FAULT:
         return
     if not (0.0 <= cmd.value <= 1.0):
@@ -274,7 +269,8 @@ cdef inline void obey(Live* lv, Command* cmd) noexcept nogil:
     elif cmd.kind == SET_INTENSITY and (lv.state == RUNNING or lv.state == PAUSED):
         for c in range(lv.loaded.plan.n_channels):
             if cmd.channel == -1 or cmd.channel == c:
-                aim(lv, &lv.gains[c], cmd.value)
+                g = &lv.gains[c]
+                move(lv, g, gain_at(lv, g, <double>lv.at), cmd.value)
     elif cmd.kind == PAUSE and lv.state == RUNNING:
         lv.state = PAUSED
     elif cmd.kind == PAUSE and lv.state == PAUSED:
@@ -306,6 +302,7 @@ cdef inline void take_over(Live* lv) noexcept nogil:
         g = &lv.gains[c]
         g.origin = g.target
         g.since = 0
+        g.rise_end = 0
         lv.now.tracks[c].stage = 0
         lv.now.tracks[c].on_period = 0
     if lv.state != OPEN:

@@ -7,6 +7,7 @@ frames and a fraction for instants, two float64 (`_wide`) for lengths.
 from __future__ import annotations
 
 import itertools
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -48,7 +49,7 @@ def trigger(output: Output) -> tuple[str, int, int, int] | None:
     if marker is None:
         return None
     channel = -1 if marker.channel is None else marker.channel
-    code = int(marker.level * output.max_code)
+    code = math.floor(marker.level * output.max_code * (1 + 1e-12))
     return marker.at, channel, output.trigger_frames, code
 
 

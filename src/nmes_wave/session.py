@@ -493,7 +493,10 @@ class Session:
                 f"{call}: this process was forked from the one that has the session"
             )
         if state is State.FAULT:
-            self._raise_fault()
+            try:
+                self._raise_fault()
+            except SinkError as error:
+                raise StateError(f"{call}: {error}") from None
         if state not in states or self._stream is None:
             allowed = " or ".join(states)
             raise StateError(f"{call}: the session is {state}, must be {allowed}")
