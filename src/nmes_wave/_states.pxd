@@ -239,7 +239,7 @@ cdef inline void trip_fault(Live* lv, int64_t fault) noexcept nogil:
 cdef inline void end_at_zero(Live* lv, int c, int64_t frames) noexcept nogil:
     """Let long events that are no bursts end where their running charge is zero."""
     cdef int i
-    cdef int64_t j, start
+    cdef int64_t j, start, stop
     cdef Event* ev
     for i in range(lv.loaded.voices[c].n_flying):
         ev = &lv.loaded.voices[c].flying[i]
@@ -248,7 +248,8 @@ cdef inline void end_at_zero(Live* lv, int c, int64_t frames) noexcept nogil:
             SINE_BURST, SQUARE_BURST, TRIANGULAR_BURST
         ):
             continue
-        for j in range(start, start + frames):
+        stop = start + frames if start + frames < ev.n else ev.n
+        for j in range(start, stop):
             if charge_at(ev, j) == 0:
                 ev.n = j
                 record_cut(lv, c, ev, 0)
