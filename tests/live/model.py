@@ -124,7 +124,11 @@ class Model:
     def set_intensity(self, value, channel):
         channels = range(self.n_channels) if channel is None else [channel]
         for c in channels:
-            self.intensities[c].target = value
+            intensity = self.intensities[c]
+            intensity.target = value
+            if intensity.rising_since is not None:
+                # it may rise to this from where it is, in the time that is left
+                intensity.lowest = min(intensity.lowest, value)
 
     def pause(self):
         self.state = State.PAUSED

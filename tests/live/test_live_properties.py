@@ -42,6 +42,7 @@ class Driven:
         self.plan, self.others = plans[0], plans
         self.session, self.sink, self.model, self.trip = session, sink, model, trip
         self.underruns = self.loads = 0
+        self.stop_unseen = False
 
     def do(self, name, *arguments):
         if name in ("call", "underrun"):
@@ -74,14 +75,18 @@ class Driven:
         if name == "emergency_stop":
             self.model.fault()
         elif name != "feed":
+            # until a callback sees it, a fault comes before it
+            self.stop_unseen |= name == "stop" and self.model.state is State.PAUSED
             getattr(self.model, name)(*arguments)
 
     def call(self, frames, underrun=False):
         if not self.sink.blocks:
             underrun = False  # of the block before the start: nobody counts it
         self.underruns += underrun
-        if underrun and self.trip and self.model.state is not State.STOPPED:
+        ended = self.model.state is State.STOPPED and not self.stop_unseen
+        if underrun and self.trip and not ended:
             self.model.fault()
+        self.stop_unseen = False
         self.sink.call(frames, underrun)
         seen = self.sink.engine.snapshot()
         self.model.call(frames, seen["load"], seen["frame"])
