@@ -26,6 +26,7 @@ LAYERS = [
     "spec",
     "output",
     "exposure",
+    "ranges",
     "limits",
     "compiling",
     "grid",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 
 from nmes_wave.errors import SpecError
 from nmes_wave.exposure import ChannelExposure, total_current
+from nmes_wave.ranges import PublishedRange, PublishedRanges, is_quantity, quantities
 from nmes_wave.spec import StimProtocol
 from nmes_wave.spec._fields import Range, Spec
 
@@ -177,7 +179,8 @@ class Verdict(StrEnum):
     """How a value stands to its limit."""
 
     PASS = "PASS"
-    #: From 80 % of the limit upward; or only an upper bound is above it.
+    #: From 80 % of the limit upward; or only an upper bound is above it; or
+    #: outside a published range.
     CAUTION = "CAUTION"
     #: Above the limit.
     FAIL = "FAIL"
@@ -192,13 +195,14 @@ class Finding:
     Attributes
     ----------
     rule
-        Name of the rule, which is its quantity with its unit.
+        Name of the rule, which is its quantity with its unit; with ``range_``
+        before it, a published range.
     channel
         Name of the channel; None for all channels together.
     value
         The worst case of the whole protocol; None where it is not evaluated.
     limit
-        What it is compared with; None without one.
+        What it is compared with, the upper end of a range; None without one.
     unit
         Of both.
     verdict
@@ -207,6 +211,8 @@ class Finding:
         Where the limit comes from.
     note
         What is missing, or how the value is meant.
+    low
+        The lower end of a range; None without one.
     """
 
     rule: str
@@ -217,12 +223,24 @@ class Finding:
     verdict: Verdict
     source: str
     note: str = ""
+    low: float | None = None
+
+    @property
+    def is_range(self) -> bool:
+        """Whether it is held against a published range, not a limit."""
+        return self.rule.startswith(_RANGE)
 
     def describe(self) -> str:
         """Say the finding in one line, and for a FAIL what to do."""
         where = "over all channels" if self.channel is None else f"on {self.channel}"
-        if self.value is None or self.limit is None:
+        if self.verdict is Verdict.NOT_EVALUATED or self.value is None:
             return f"{self.rule} {where}: not evaluated, {self.note}"
+        if self.is_range:
+            how = "inside" if self.verdict is Verdict.PASS else "outside"
+            return (
+                f"{self.rule} {where}: {self.value:.6g} {self.unit} is {how} the "
+                f"published range of {_ends(self)} {self.unit} ({self.source})"
+            )
         value, limit = f"{self.value:.6g}", f"{self.limit:.6g}"
         if self.verdict is Verdict.FAIL and value == limit:
             value, limit = repr(self.value), repr(self.limit)
@@ -261,8 +279,10 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data."""
         rows = [dataclasses.asdict(finding) for finding in self.findings]
-        for row in rows:
+        for row, finding in zip(rows, self.findings, strict=True):
             row["verdict"] = str(row["verdict"])
+            if not finding.is_range:
+                del row["low"]
         return {"protocol": self.protocol, "passed": self.passed, "findings": rows}
 
     def to_json(self) -> str:
@@ -287,8 +307,12 @@ class Report:
         return ", ".join([f"{self.protocol}: {outcome}", *counts])
 
 
-def check(protocol: StimProtocol, limits: Limits | None = None) -> Report:
-    """Compare the worst case of a protocol with limits.
+def check(
+    protocol: StimProtocol,
+    limits: Limits | None = None,
+    ranges: PublishedRanges | None = None,
+) -> Report:
+    """Compare the worst case of a protocol with limits, and with published ranges.
 
     All quantities are those of the described waveforms at full intensity, found
     in closed form; nothing is rendered.
@@ -299,6 +323,10 @@ def check(protocol: StimProtocol, limits: Limits | None = None) -> Report:
         What would be delivered.
     limits
         What it must keep; None: the defaults of `Limits`.
+    ranges
+        A preset of the kind ``range``, as ``presets.load("acl-nussbaum-2017")``.
+        A protocol that leaves one of its ranges is cautioned and passes all the
+        same: a recommendation is no limit.
 
     Returns
     -------
@@ -307,14 +335,21 @@ def check(protocol: StimProtocol, limits: Limits | None = None) -> Report:
     Raises
     ------
     SpecError
-        If these are no protocol and no limits.
+        If these are no protocol, no limits and no ranges.
     """
     limits = Limits() if limits is None else limits
     if not isinstance(protocol, StimProtocol):
         raise SpecError("protocol", protocol, "must be a StimProtocol")
     if not isinstance(limits, Limits):
         raise SpecError("limits", limits, "must be Limits, as from Limits.named(name)")
-    return Report(protocol=protocol.name, findings=tuple(_findings(protocol, limits)))
+    findings = [*_findings(protocol, limits)]
+    if ranges is not None:
+        if not getattr(ranges, "ranges", ()):
+            words = "has no ranges; give a preset of the kind 'range'"
+            raise SpecError("ranges", getattr(ranges, "name", ranges), words)
+        for row in ranges.ranges:
+            findings += _of_range(protocol, row)
+    return Report(protocol=protocol.name, findings=tuple(findings))
 
 
 def _findings(protocol: StimProtocol, limits: Limits) -> Iterator[Finding]:
@@ -369,6 +404,54 @@ def _total(protocol: StimProtocol, limit: float | None) -> Finding:
     return dataclasses.replace(finding, verdict=verdict, note=note)
 
 
+# -- published ranges ---------------------------------------------------------
+
+_RANGE = "range_"
+
+
+def _of_range(protocol: StimProtocol, row: PublishedRange) -> Iterator[Finding]:
+    """Yield how each channel stands to a range: the value furthest outside."""
+    low = -math.inf if row.low is None else float(row.low)
+    high = math.inf if row.high is None else float(row.high)
+    finding = Finding(
+        rule=f"{_RANGE}{row.field}",
+        channel=None,
+        value=None,
+        limit=row.high,
+        unit=row.unit,
+        verdict=Verdict.NOT_EVALUATED,
+        source=row.source,
+        note="a protocol does not tell it",
+        low=row.low,
+    )
+    if not is_quantity(row.field):
+        yield finding
+        return
+    for channel in protocol.channels:
+        values = [*quantities(channel, row.field, row.event)]
+        if not values:
+            continue  # a range for bursts says nothing of pulses
+        worst = max(values, key=lambda value: max(low - value, value - high))
+        inside = low * (1 - ROUNDING) <= worst <= high * (1 + ROUNDING)
+        yield dataclasses.replace(
+            finding,
+            channel=channel.name,
+            value=worst,
+            verdict=Verdict.PASS if inside else Verdict.CAUTION,
+            note="" if inside else "outside the published range",
+        )
+
+
+def _ends(finding: Finding) -> str:
+    if finding.low is None:
+        return f"up to {finding.limit:.6g}"
+    if finding.limit is None:
+        return f"from {finding.low:.6g}"
+    if finding.low == finding.limit:
+        return f"{finding.low:.6g}"
+    return f"{finding.low:.6g} to {finding.limit:.6g}"
+
+
 # -- the table ----------------------------------------------------------------
 
 
@@ -391,10 +474,15 @@ def _table(findings: tuple[Finding, ...]) -> Iterator[str]:
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         yield "  ".join(padded).rstrip()
-    if sources:
-        yield "limits:"
-    for source, rules in sources.items():
-        yield f"  {', '.join(rules)}: {source}"
+    for heading, of_range in (("limits:", False), ("ranges:", True)):
+        lines = [
+            f"  {', '.join(rules)}: {source}"
+            for source, rules in sources.items()
+            if any(rule.startswith(_RANGE) for rule in rules) is of_range
+        ]
+        if lines:
+            yield heading
+            yield from lines
 
 
 _NUMBERS = (3, 4, 6)  # columns
@@ -407,7 +495,11 @@ def _cells(finding: Finding, names: list[str]) -> tuple[str, ...]:
         finding.rule,
         ", ".join(names[:2]) + others,
         "-" if finding.value is None else f"{finding.value:.4g}",
-        "-" if finding.limit is None else f"{finding.limit:.6g}",
+        _ends(finding)
+        if finding.is_range
+        else "-"
+        if finding.limit is None
+        else f"{finding.limit:.6g}",
         finding.unit,
         _percent(finding),
         finding.note,
@@ -415,6 +507,6 @@ def _cells(finding: Finding, names: list[str]) -> tuple[str, ...]:
 
 
 def _percent(finding: Finding) -> str:
-    if finding.value is None or not finding.limit:
+    if finding.value is None or not finding.limit or finding.is_range:
         return ""
     return f"{100 * finding.value / finding.limit:.3g} %"

@@ -16,7 +16,18 @@ from typing import Annotated, TextIO
 
 import typer
 
-from nmes_wave.cli import catalogue, check, demo, devices, plot, render, run
+from nmes_wave.cli import (
+    catalogue,
+    check,
+    cite,
+    demo,
+    devices,
+    indications,
+    plot,
+    render,
+    run,
+    show,
+)
 from nmes_wave.cli._screen import printable
 from nmes_wave.cli._signals import orderly_signals
 from nmes_wave.errors import LimitError, NmesWaveError, SinkError, StateError
@@ -34,7 +45,9 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(catalogue.presets)
-app.command()(catalogue.show)
+app.command()(show.show)
+app.command()(cite.cite)
+app.command()(indications.indications)
 app.command()(check.check)
 app.command()(render.render)
 app.command()(plot.plot)

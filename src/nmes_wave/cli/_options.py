@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,17 @@ Contractions = Annotated[
         "--contractions",
         metavar="N",
         help="Number of on-periods, instead of the protocol's.",
+        show_default=False,
+    ),
+]
+Fields = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="A field instead of the preset's, or one that a waveform leaves to you: "
+        "on_s=10. phase=NAME chooses the phase of a progressive protocol. As often "
+        "as needed.",
         show_default=False,
     ),
 ]
@@ -111,6 +123,7 @@ def stimulus(
     amplitude_ma: float | None,
     accept_assumptions: bool,
     contractions: int | None,
+    fields: list[str] | None = None,
     *,
     for_hardware: bool = False,
 ) -> StimProtocol:
@@ -126,6 +139,8 @@ def stimulus(
     from nmes_wave.presets.preset import EXAMPLE_AMPLITUDE_MA
 
     if is_path(name):
+        if fields:
+            raise UsageError("--set is for presets; change the file")
         protocol = load_file(name)
         if amplitude_ma is not None:
             protocol = _scaled(protocol, amplitude_ma)
@@ -139,20 +154,19 @@ def stimulus(
             f"{name} is partial: give --accept-assumptions to use it with what is "
             f"assumed ({'; '.join(map(str, preset.assumptions))})"
         )
-    if preset.status != "entry" and amplitude_ma is None:
-        target = preset.value("intensity_target")
-        words = f" (intensity: {target.value})" if target else ""
+    builds = preset.status != "entry" or preset.kind == "waveform"
+    if builds and amplitude_ma is None:
+        words = _about_current(preset)
         if for_hardware:
             raise UsageError(
-                f"{name} needs --amplitude-ma, the peak current in mA: no current is "
-                f"published{words}"
+                f"{name} needs --amplitude-ma, the peak current in mA: {words}"
             )
         amplitude_ma = EXAMPLE_AMPLITUDE_MA
         note(
-            f"amplitude {amplitude_ma:g} mA, an example: no current is published"
-            f"{words}; --amplitude-ma sets it"
+            f"amplitude {amplitude_ma:g} mA, an example: {words}; "
+            "--amplitude-ma sets it"
         )
-    changes: dict[str, Any] = {}
+    changes = _changes(fields or [])
     if contractions is not None:
         changes["contractions"] = contractions
     return preset.protocol(
@@ -160,6 +174,33 @@ def stimulus(
         accept_assumptions=accept_assumptions,
         **changes,
     )
+
+
+def _about_current(preset: Preset) -> str:
+    published = preset.value("current_ma")
+    words = "no current is published"
+    if published:
+        words = f"what is published of it is {published}"
+    target = preset.value("intensity_target")
+    return f"{words} (intensity: {target.value})" if target else words
+
+
+def _changes(fields: list[str]) -> dict[str, Any]:
+    """Return what --set gives: numbers, true, false and lists as such, else text."""
+    changes: dict[str, Any] = {}
+    for text in fields:
+        field, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--set {text}: must be FIELD=VALUE, such as on_s=10")
+        try:
+            changes[field.strip()] = json.loads(value)
+        except ValueError:
+            changes[field.strip()] = value.strip()
+    for name in ("amplitude_ma", "accept_assumptions"):
+        if name in changes:
+            option = name.replace("_", "-")
+            raise UsageError(f"--set {name}: give --{option} instead")
+    return changes
 
 
 def load_preset(name: str) -> Preset:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from nmes_wave.cli._options import (
     AcceptAssumptions,
     AmplitudeMa,
     Contractions,
+    Fields,
     Json,
     LimitSet,
     Name,
     limit_set,
+    load_preset,
     stimulus,
 )
 from nmes_wave.cli._screen import console, emit_json, printable
@@ -25,14 +29,25 @@ def check(
     amplitude_ma: AmplitudeMa = None,
     accept_assumptions: AcceptAssumptions = False,
     contractions: Contractions = None,
+    fields: Fields = None,
     limits: LimitSet = None,
+    ranges: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRESET",
+            help="Published ranges to hold it against too, such as "
+            "acl-nussbaum-2017: a caution outside them.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Hold a protocol against the limits, rule by rule; exit code 1 if one fails."""
     from nmes_wave.limits import check
 
-    protocol = stimulus(name, amplitude_ma, accept_assumptions, contractions)
-    report = check(protocol, limit_set(limits))
+    protocol = stimulus(name, amplitude_ma, accept_assumptions, contractions, fields)
+    published = None if ranges is None else load_preset(ranges)
+    report = check(protocol, limit_set(limits), published)
     if json:
         emit_json(report.to_dict())
     else:

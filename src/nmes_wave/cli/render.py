@@ -12,6 +12,7 @@ from nmes_wave.cli._options import (
     Contractions,
     Dtype,
     Edges,
+    Fields,
     FullScaleMa,
     Json,
     LimitSet,
@@ -40,6 +41,7 @@ def render(
     amplitude_ma: AmplitudeMa = None,
     accept_assumptions: AcceptAssumptions = False,
     contractions: Contractions = None,
+    fields: Fields = None,
     sample_rate_hz: SampleRateHz = 48000.0,
     dtype: Dtype = "int24",
     full_scale_ma: FullScaleMa = None,
@@ -50,7 +52,7 @@ def render(
     """Write the samples to a file: WAV, RF64, FLAC, NPY or raw, by its suffix."""
     from nmes_wave.plan import build_plan
 
-    protocol = stimulus(name, amplitude_ma, accept_assumptions, contractions)
+    protocol = stimulus(name, amplitude_ma, accept_assumptions, contractions, fields)
     settings = grid(protocol, sample_rate_hz, dtype, full_scale_ma, edges)
     plan = build_plan(protocol, settings, limit_set(limits))
     with whole(output) as place:

@@ -17,6 +17,7 @@ from nmes_wave.cli._options import (
     Contractions,
     Dtype,
     Edges,
+    Fields,
     FullScaleMa,
     Json,
     LimitSet,
@@ -132,6 +133,7 @@ def run(
     amplitude_ma: AmplitudeMa = None,
     accept_assumptions: AcceptAssumptions = False,
     contractions: Contractions = None,
+    fields: Fields = None,
     sample_rate_hz: SampleRateHz = 48000.0,
     dtype: Dtype = "int24",
     full_scale_ma: FullScaleMa = None,
@@ -159,7 +161,12 @@ def run(
         # no device has been asked yet: it is the options that do not fit
         raise UsageError(str(error)) from None
     protocol = stimulus(
-        name, amplitude_ma, accept_assumptions, contractions, for_hardware=hardware
+        name,
+        amplitude_ma,
+        accept_assumptions,
+        contractions,
+        fields,
+        for_hardware=hardware,
     )
     if hardware and not full_scale_ma:
         raise UsageError(

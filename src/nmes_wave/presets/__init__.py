@@ -10,45 +10,69 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+from nmes_wave.presets.bibtex import bibtex
 from nmes_wave.presets.catalogue import Catalogue
-from nmes_wave.presets.evidence import (
-    NOT_FOUND,
-    Citation,
-    Evidence,
+from nmes_wave.presets.evidence import NOT_FOUND, Citation, Evidence, Outcome
+from nmes_wave.presets.policy import Policy, Touch
+from nmes_wave.presets.preset import Preset, Status
+from nmes_wave.presets.studies import Study
+from nmes_wave.presets.values import (
+    Assumption,
+    Group,
     NotFound,
-    Outcome,
+    Omission,
+    Parameter,
+    Phase,
+    SourcedRange,
     SourcedValue,
 )
-from nmes_wave.presets.preset import Preset, Status
 
 __all__ = [
     "NOT_FOUND",
+    "Assumption",
     "Citation",
     "Evidence",
+    "Group",
     "NotFound",
+    "Omission",
     "Outcome",
+    "Parameter",
+    "Phase",
+    "Policy",
     "Preset",
+    "SourcedRange",
     "SourcedValue",
     "Status",
+    "Study",
+    "Touch",
+    "assumptions",
+    "bibtex",
     "load",
     "names",
+    "policy",
+    "studies",
 ]
 
 
-def names(status: Status | None = None) -> tuple[str, ...]:
+def names(
+    status: Status | None = None, population: str | None = None
+) -> tuple[str, ...]:
     """Return the names of the presets, sorted.
 
     Parameters
     ----------
     status
         ``complete``, ``partial`` or ``entry``; None: all.
+    population
+        Words, such as ``"knee arthroplasty"`` or ``"icu"``: those presets that
+        have all of them in name, title or population, in any case; None: all.
 
     Raises
     ------
     PresetError
         For a status that does not exist.
     """
-    return _shipped().names(status)
+    return _shipped().names(status, population)
 
 
 def load(name: str) -> Preset:
@@ -60,6 +84,21 @@ def load(name: str) -> Preset:
         For a name that does not exist; it says the nearest one.
     """
     return _shipped().load(name)
+
+
+def studies() -> tuple[Study, ...]:
+    """Return the studies and devices that the policy names, in its order."""
+    return _shipped().studies
+
+
+def policy() -> Policy:
+    """Return the policy: indications, exclusions, codes. It decides nothing."""
+    return _shipped().policy
+
+
+def assumptions() -> tuple[Assumption, ...]:
+    """Return the table of defaults for what no text gives."""
+    return _shipped().assumptions
 
 
 @cache

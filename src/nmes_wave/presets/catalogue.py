@@ -1,9 +1,10 @@
 """A folder of presets: one TOML file each, references, and the defaults.
 
 ``references.toml`` holds the citations by key, ``assumptions.toml`` the one
-table of defaults for what no text gives; every other ``.toml`` is a preset.
-Files are read when first asked for. A file that is wrong in any way is refused
-whole: a preset that lost a source must not look like one that has it.
+table of defaults for what no text gives, ``studies.toml`` and ``policy.toml``
+what the policy names and says; every other ``.toml`` is a preset. Files are read
+when first asked for. A file that is wrong in any way is refused whole: a preset
+that lost a source must not look like one that has it.
 """
 
 from __future__ import annotations
@@ -16,23 +17,22 @@ from functools import cached_property
 from importlib.resources.abc import Traversable
 from typing import Any, get_args
 
-from nmes_wave.errors import FormatError, PresetError, SpecError, UnknownKeyError
-from nmes_wave.presets.evidence import (
-    NOT_FOUND,
-    Assumption,
-    Citation,
-    Evidence,
-    NotFound,
-    SourcedValue,
-    citation_key,
-)
-from nmes_wave.presets.preset import Preset, Status
+from nmes_wave.errors import FormatError, PresetError, SpecError
+from nmes_wave.presets.evidence import NOT_FOUND, Citation, citation_key
+from nmes_wave.presets.policy import Policy, read_policy
+from nmes_wave.presets.preset import Preset, Status, status_of
+from nmes_wave.presets.reading import Contents, heading, read
+from nmes_wave.presets.studies import Study, read_studies
+from nmes_wave.presets.values import ALL_ELSE, Assumption, NotFound, SourcedValue
 from nmes_wave.presets.vocabulary import FIELDS
 from nmes_wave.spec._fields import Spec
 from nmes_wave.spec._file import from_dict, nearest
 
 _REFERENCES = "references.toml"
 _ASSUMPTIONS = "assumptions.toml"
+_STUDIES = "studies.toml"
+_POLICY = "policy.toml"
+_TABLES = (_REFERENCES, _ASSUMPTIONS, _STUDIES, _POLICY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +40,6 @@ class _Table(Spec):
     """The whole of ``assumptions.toml``."""
 
     assumptions: tuple[Assumption, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Head(Spec):
-    """A preset file without its tables of fields."""
-
-    title: str
-    population: str
-    muscle: str
-    citations: tuple[str, ...]
-    evidence: Evidence
 
 
 class Catalogue:
@@ -66,15 +55,21 @@ class Catalogue:
         self._root = root
         self._loaded: dict[str, Preset] = {}
 
-    def names(self, status: Status | None = None) -> tuple[str, ...]:
+    def names(
+        self, status: Status | None = None, population: str | None = None
+    ) -> tuple[str, ...]:
         """Return the names of the presets, sorted; see `nmes_wave.presets.names`."""
         if status is not None and status not in get_args(Status):
             known = [*get_args(Status)]
             raise PresetError(f"no status {status!r}: {nearest(str(status), known)}")
+        if status is None and population is None:
+            return tuple(self._names)
+        words = (population or "").casefold().split()
         return tuple(
             name
             for name in self._names
-            if status is None or self.load(name).status == status
+            if _is_about(self.load(name), words)
+            and status in (None, self.load(name).status)
         )
 
     def load(self, name: str) -> Preset:
@@ -90,7 +85,7 @@ class Catalogue:
         """All citations by their keys."""
         with _place(_REFERENCES):
             return {
-                key: from_dict(Citation, _with(data, "key", key, key), key)
+                key: from_dict(Citation, heading(data, "key", key, key), key)
                 for key, data in self._read(_REFERENCES).items()
             }
 
@@ -101,12 +96,24 @@ class Catalogue:
             return from_dict(_Table, self._read(_ASSUMPTIONS), "").assumptions
 
     @cached_property
+    def studies(self) -> tuple[Study, ...]:
+        """The studies and devices that the policy names."""
+        with _place(_STUDIES):
+            return read_studies(self._read(_STUDIES), self._names, self.citations)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The policy."""
+        with _place(_POLICY):
+            return read_policy(self._read(_POLICY), self._names, self.citations)
+
+    @cached_property
     def _names(self) -> list[str]:
         files = sorted(f.name for f in self._root.iterdir())
         return [
             name.removesuffix(".toml")
             for name in files
-            if name.endswith(".toml") and name not in (_REFERENCES, _ASSUMPTIONS)
+            if name.endswith(".toml") and name not in _TABLES
         ]
 
     def _read(self, file: str) -> dict[str, Any]:
@@ -119,26 +126,38 @@ class Catalogue:
         file = f"{name}.toml"
         data = self._read(file)
         with _place(file):
-            values = _read_values(data.pop("values", None))
-            lacking = _read_lacking(data.pop("not_found", None))
-            head = from_dict(_Head, data, "")
-            _check_fields(values, lacking)
-            keys = self._check_keys(head, values)
-        self._assume(values, lacking)
+            contents = read(data)
+            contents.check()
+            keys = self._check_keys(contents)
+            values, lacking = self._assume(contents)
+        head = contents.head
+        indications, exclusions = self.policy.touched(name)
+        order = [*FIELDS]
         return Preset(
             name=name,
+            kind=head.kind,
             title=head.title,
             population=head.population,
             muscle=head.muscle,
-            values=tuple(values[field] for field in FIELDS if field in values),
-            not_found=tuple(lacking[f] for f in FIELDS if f in lacking),
+            values=tuple(sorted(values, key=lambda v: order.index(v.field))),
+            not_found=tuple(lacking[f] for f in (*FIELDS, ALL_ELSE) if f in lacking),
+            parameters=contents.parameters,
+            ranges=head.ranges,
+            groups=contents.groups,
+            phases=contents.phases,
+            omitted=head.omitted,
             citations=tuple(self.citations[key] for key in keys),
             evidence=head.evidence,
+            indications=indications,
+            exclusions=exclusions,
         )
 
-    def _check_keys(self, head: _Head, values: dict[str, SourcedValue]) -> list[str]:
+    def _check_keys(self, contents: Contents) -> list[str]:
+        head = contents.head
         cited = [(f"citations[{i}]", key) for i, key in enumerate(head.citations)]
-        cited += [(f"values.{v.field}.source", v.citation) for v in values.values()]
+        cited += [(f"values.{v.field}.source", v.citation) for v in contents.values]
+        cited += [(f"ranges.{r.field}.source", r.citation) for r in head.ranges]
+        cited += [("omitted.source", omission.citation) for omission in head.omitted]
         if head.evidence.source != NOT_FOUND:
             cited.append(("evidence.source", citation_key(head.evidence.source)))
         known = self.citations
@@ -149,18 +168,39 @@ class Catalogue:
         return [*dict.fromkeys(key for _, key in cited)]
 
     def _assume(
-        self, values: dict[str, SourcedValue], lacking: dict[str, NotFound]
-    ) -> None:
-        """Move to `values` what is lacking and has a default."""
-        for default in self.assumptions:
-            waveform = values.get("waveform")
-            if default.waveforms and (
-                waveform is None or waveform.value not in default.waveforms
-            ):
+        self, contents: Contents
+    ) -> tuple[list[SourcedValue], dict[str, NotFound]]:
+        """Return the values with what the table of defaults adds, and what is left.
+
+        An entry gets nothing: no protocol is made of it.
+        """
+        values, lacking = [*contents.values], dict(contents.lacking)
+        kind, waveform = contents.head.kind, contents.waveform
+        if kind == "range" or (kind == "study" and status_of(values) == "entry"):
+            return values, lacking
+        if ALL_ELSE in lacking:
+            words = f"is for entries; this is {status_of(values)}: name the fields"
+            raise SpecError(f"not_found.{ALL_ELSE}", lacking[ALL_ELSE].note, words)
+        told = contents.fields | {p.field for p in contents.parameters}
+        on_s = [float(str(v.value)) for v in values if v.field == "on_s"]
+        for row in self.assumptions:
+            fits = kind in row.kinds and not told & {row.field, *row.unless}
+            if row.waveforms and waveform not in row.waveforms:
+                fits = False
+            if not fits:
                 continue
-            if default.field not in values and default.field in lacking:
-                remark = lacking.pop(default.field).note
-                values[default.field] = default.sourced(remark)
+            missing = lacking.pop(row.field, None)
+            remark = missing.note if missing else ""
+            values.append(row.sourced(remark, min(on_s, default=None)))
+            told.add(row.field)
+            if row.field == "waveform":
+                waveform = str(row.value)
+        return values, lacking
+
+
+def _is_about(preset: Preset, words: list[str]) -> bool:
+    text = f"{preset.name} {preset.title} {preset.population}".casefold()
+    return all(word in text for word in words)
 
 
 @contextmanager
@@ -169,59 +209,3 @@ def _place(file: str) -> Iterator[None]:
         yield
     except SpecError as error:
         raise FormatError(f"{file}: {error}") from None
-
-
-def _with(data: Any, name: str, value: str, place: str) -> Any:
-    """Return a table with the key that its heading gives."""
-    if not isinstance(data, dict):
-        return data
-    if name in data:
-        raise UnknownKeyError(f"{place}.{name}", data[name], "the heading gives it")
-    return data | {name: value}
-
-
-def _tables(data: Any, place: str) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise SpecError(place, data, "must be a table of fields")
-    for field in data:
-        if field not in FIELDS:
-            at = f"{place}.{field}"
-            raise UnknownKeyError(at, data[field], nearest(field, [*FIELDS]))
-    return data
-
-
-def _read_values(data: Any) -> dict[str, SourcedValue]:
-    values = {}
-    for field, table in _tables(data, "values").items():
-        place = f"values.{field}"
-        value = from_dict(SourcedValue, _with(table, "field", field, place), place)
-        if value.kind == "assumed":
-            words = f"only {_ASSUMPTIONS} may assume; put the field under not_found"
-            raise SpecError(f"{place}.kind", value.kind, words)
-        values[field] = value
-    return values
-
-
-def _read_lacking(data: Any) -> dict[str, NotFound]:
-    lacking = {}
-    for field, note in _tables(data, "not_found").items():
-        place = f"not_found.{field}"
-        lacking[field] = from_dict(NotFound, {"field": field, "note": note}, place)
-    return lacking
-
-
-def _check_fields(
-    values: dict[str, SourcedValue], lacking: dict[str, NotFound]
-) -> None:
-    """Every field is found or not found, so that none is merely forgotten."""
-    waveform = str(values["waveform"].value) if "waveform" in values else None
-    for name, field in FIELDS.items():
-        if name in values and name in lacking:
-            raise SpecError(f"not_found.{name}", lacking[name].note, "has a value too")
-        given = name in values or name in lacking
-        if given and not field.applies(waveform):
-            place = f"values.{name}" if name in values else f"not_found.{name}"
-            raise SpecError(place, name, f"does not apply to the waveform {waveform}")
-        demanded = waveform is not None or not field.waveforms
-        if demanded and field.applies(waveform) and not given:
-            raise SpecError(f"values.{name}", None, "must be given, or be in not_found")

@@ -19,7 +19,9 @@ from nmes_wave.spec._fields import Spec
 from nmes_wave.spec._file import from_dict, nearest
 
 ClauseKind = Literal["condition", "indication", "criterion", "exclusion", "border"]
-Side = Literal["indication", "exclusion"]
+
+#: The kinds of clauses that speak for a use; the others speak against it.
+_FOR: tuple[ClauseKind, ...] = ("indication", "criterion")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,17 +95,17 @@ class Contact(Spec):
 
     Parameters
     ----------
-    clause
+    key
         Key of the clause.
-    words
+    quote
         The words of the clause.
-    open
+    note
         What the clause asks for and no text read says.
     """
 
-    clause: str
-    words: str
-    open: str = ""
+    key: str
+    quote: str
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,28 +143,27 @@ class Touch(Spec):
         The clause.
     population
         Words that stand in the preset's text.
-    words
+    quote
         Words of the clause that they touch.
-    open
+    note
         What the clause asks for and no text read says; empty: nothing.
     """
 
     preset: str
     clause: Clause
     population: str
-    words: str
-    open: str = ""
+    quote: str
+    note: str = ""
 
     @property
-    def side(self) -> Side:
-        """Whether the clause speaks for the preset's use or against it."""
-        speaks_for = self.clause.kind in ("indication", "criterion")
-        return "indication" if speaks_for else "exclusion"
+    def key(self) -> str:
+        """Key of the clause."""
+        return self.clause.key
 
     def __str__(self) -> str:
         """One line."""
-        still = f" Not known: {self.open}." if self.open else ""
-        return f"{self.clause.key} “{self.words}”: {self.population}.{still}"
+        note = f" {self.note}" if self.note else ""
+        return f"{self.key} “{self.quote}”: {self.population}.{note}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,14 +204,11 @@ class Policy(Spec):
         for setting in self.settings:
             place = f"settings, {setting.name!r}"
             _check_once(f"{place}, presets", setting.presets)
-            check_known(place, [touch.clause for touch in setting.touches], keys)
-            for touch in setting.touches:
-                if touch.words not in self.clause(touch.clause).quote:
-                    raise SpecError(
-                        f"{place}, {touch.clause}, words",
-                        touch.words,
-                        "must be words of the clause's quote",
-                    )
+            check_known(place, [contact.key for contact in setting.touches], keys)
+            for contact in setting.touches:
+                if contact.quote not in self.clause(contact.key).quote:
+                    at = f"{place}, {contact.key}, quote"
+                    raise SpecError(at, contact.quote, "must be words of the clause")
 
     @property
     def condition(self) -> Clause:
@@ -220,7 +218,7 @@ class Policy(Spec):
     @property
     def indications(self) -> tuple[Clause, ...]:
         """The indications and their criteria."""
-        return self._of("indication", "criterion")
+        return self._of(*_FOR)
 
     @property
     def exclusions(self) -> tuple[Clause, ...]:
@@ -246,21 +244,38 @@ class Policy(Spec):
         keys = [clause.key for clause in self.clauses]
         raise PresetError(f"no clause {key!r}: {nearest(str(key), keys)}")
 
-    def touches(self, preset: str) -> tuple[Touch, ...]:
-        """Return what a preset touches, in the policy's order; empty: nothing."""
+    @property
+    def presets(self) -> tuple[str, ...]:
+        """The names of the presets that stand in a setting, sorted."""
+        names = {name for setting in self.settings for name in setting.presets}
+        return tuple(sorted(names))
+
+    def touched(self, preset: str) -> tuple[tuple[Touch, ...], tuple[Touch, ...]]:
+        """Return what a preset touches, in the policy's order.
+
+        Returns
+        -------
+        tuple
+            What speaks for its use (indications and their criteria), and what
+            speaks against it (the condition, exclusions and borders).
+        """
         found = [
             Touch(
                 preset=preset,
-                clause=self.clause(contact.clause),
+                clause=self.clause(contact.key),
                 population=setting.population,
-                words=contact.words,
-                open=contact.open,
+                quote=contact.quote,
+                note=contact.note,
             )
             for setting in self.settings
             if preset in setting.presets
             for contact in setting.touches
         ]
-        return tuple(sorted(found, key=lambda touch: self.clauses.index(touch.clause)))
+        found.sort(key=lambda touch: self.clauses.index(touch.clause))
+        return (
+            tuple(touch for touch in found if touch.clause.kind in _FOR),
+            tuple(touch for touch in found if touch.clause.kind not in _FOR),
+        )
 
     def _of(self, *kinds: ClauseKind) -> tuple[Clause, ...]:
         return tuple(clause for clause in self.clauses if clause.kind in kinds)

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from nmes_wave.errors import PresetError
-from nmes_wave.presets.evidence import (
-    Citation,
-    Evidence,
+from nmes_wave.presets import stimulus
+from nmes_wave.presets.evidence import Citation, Evidence
+from nmes_wave.presets.values import (
+    Group,
     NotFound,
+    Omission,
+    Parameter,
+    Phase,
+    PresetKind,
+    SourcedRange,
     SourcedValue,
-    in_words,
     stated,
 )
-from nmes_wave.presets.vocabulary import EVENTS, FIELDS
-from nmes_wave.spec import (
-    Channel,
-    DutyCycle,
-    Electrode,
-    Envelope,
-    Stage,
-    StimProtocol,
-    Train,
-)
-from nmes_wave.spec._fields import conform, exact
+from nmes_wave.presets.vocabulary import FIELDS
+from nmes_wave.spec import StimProtocol
 from nmes_wave.spec._file import nearest
+
+if TYPE_CHECKING:
+    from nmes_wave.presets.policy import Touch
 
 Status = Literal["complete", "partial", "entry"]
 
@@ -37,21 +36,10 @@ _COMPLETE = (
     ("waveform",),
     ("phase_width_us", "cycles"),
     ("ramp_up_s",),
-    ("contractions", "session_min"),
-)
-_REQUIRED = (
-    "waveform",
-    "rate_hz",
-    "on_s",
-    "off_s",
-    "ramp_up_s",
-    "ramp_down_s",
-    "ramp_shape",
-    "ramps_count_as_on",
+    ("contractions", "session_min", "main_stage_min"),
 )
 
-
-#: Not published for any preset: what `Preset.protocol` takes unless told.
+#: What `Preset.protocol` takes unless told: no current is published to be set.
 EXAMPLE_AMPLITUDE_MA = 40.0
 
 
@@ -63,27 +51,51 @@ class Preset:
     ----------
     name
         Name in the catalogue.
+    kind
+        ``study``; ``waveform``, whose `parameters` are the user's to choose; or
+        ``range``, which holds no protocol but `ranges` to hold one against
+        (``check(protocol, ranges=preset)``).
     title, population, muscle
-        What it is, for whom, and what is stimulated; the channel has the
-        muscle's name.
+        What it is, for whom, and what is stimulated.
     values
         All values, the assumed ones too, in the order of the vocabulary.
     not_found
         The fields that no text gives.
+    parameters
+        Fields that `protocol` must be given.
+    ranges
+        What a review recommends.
+    groups
+        The channels; those of a group share their values.
+    phases
+        States of a progressive protocol, in order of time; empty: one.
+    omitted
+        What the study did and the protocol does not contain.
     citations
         The study's own publications, then those that values come from.
     evidence
         What the study found.
+    indications, exclusions
+        Words of the policy that the population touches. They inform; they decide
+        nothing.
     """
 
     name: str
+    kind: PresetKind = "study"
     title: str
     population: str
     muscle: str
     values: tuple[SourcedValue, ...]
     not_found: tuple[NotFound, ...]
+    parameters: tuple[Parameter, ...] = ()
+    ranges: tuple[SourcedRange, ...] = ()
+    groups: tuple[Group, ...]
+    phases: tuple[Phase, ...] = ()
+    omitted: tuple[Omission, ...] = ()
     citations: tuple[Citation, ...]
     evidence: Evidence
+    indications: tuple[Touch, ...] = ()
+    exclusions: tuple[Touch, ...] = ()
 
     @property
     def assumptions(self) -> tuple[SourcedValue, ...]:
@@ -98,18 +110,26 @@ class Preset:
         ramp-up, and number of contractions or session length. ``partial``:
         rate, on, off, and width or carrier. ``entry``: less.
         """
-        if self._unsourced(_PARTIAL):
-            return "entry"
-        return "partial" if self._unsourced(_COMPLETE) else "complete"
+        return status_of(self.values)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels."""
+        return tuple(name for group in self.groups for name in group.channels)
 
     def value(self, field: str) -> SourcedValue | None:
-        """Return the value of a field of the vocabulary; None without one."""
+        """Return the value of a field of the vocabulary; None without one.
+
+        Where channels or phases differ, it is the first one's.
+        """
         return next((v for v in self.values if v.field == field), None)
 
     def protocol(
         self,
         amplitude_ma: float | Mapping[str, float] = EXAMPLE_AMPLITUDE_MA,
         accept_assumptions: bool = False,
+        *,
+        phase: str | None = None,
         **overrides: Any,
     ) -> StimProtocol:
         """Return the protocol, its assumptions and changes in its description.
@@ -118,176 +138,165 @@ class Preset:
         ----------
         amplitude_ma
             Peak current, a number or one per channel name. Studies set it by what
-            a subject tolerates, so none is published: 40 mA is an example, for
+            a subject tolerates, so none is prescribed: 40 mA is an example, for
             computation and test loads.
         accept_assumptions
             Needed for a partial preset.
+        phase
+            Which of `phases`; None: the first.
         **overrides
             Fields of the vocabulary to use instead of the preset's, such as
-            ``contractions=3`` or ``interphase_gap_us=0``.
+            ``contractions=3`` or ``interphase_gap_us=0``, on all channels; and the
+            preset's `parameters`.
 
         Raises
         ------
         PresetError
             For an entry; a partial preset without `accept_assumptions`; an
-            amplitude for another channel; an override that is no
-            field, or none of this waveform; a field that is neither published
-            nor assumed nor given.
+            amplitude for another channel; a phase that it does not have; an
+            override that is no field, or none of this waveform; a field that is
+            neither published nor assumed nor given.
         SpecError
             For a value out of range.
         """
-        self._check_status(accept_assumptions)
-        amplitude = self._amplitude(amplitude_ma)
-        changes = _checked(overrides)
-        settings: dict[str, Any] = {v.field: v.value for v in self.values} | changes
-        self._check_settings(settings, changes)
-        stage = self._stage(settings, amplitude)
+        changes = stimulus.conformed(overrides)
+        self._check_status(accept_assumptions, changes)
+        chosen = self._phase(phase)
+        settings = {
+            group.muscle: stimulus.merged(self._settings(group, chosen), changes)
+            for group in self.groups
+        }
+        for group_settings in settings.values():
+            stimulus.check_settings(self.name, group_settings, changes)
+        amplitudes = self._amplitudes(amplitude_ma)
         return StimProtocol(
             name=self.name,
-            channels=(
-                Channel(
-                    name=self.muscle, stages=(stage,), electrodes=_electrodes(settings)
-                ),
+            channels=tuple(
+                stimulus.channel(name, settings[group.muscle], amplitudes[name])
+                for group in self.groups
+                for name in group.channels
             ),
-            description=self._describe(settings, changes),
+            description=self._describe(chosen, settings, changes),
         )
 
-    def _unsourced(self, needs: tuple[tuple[str, ...], ...]) -> list[str]:
-        sourced = {v.field for v in self.values if v.kind != "assumed"}
-        return [" or ".join(names) for names in needs if not sourced & {*names}]
+    def _check_status(self, accept: bool, changes: dict[str, Any]) -> None:
+        """Refuse an entry, and a partial preset that is not accepted.
 
-    def _check_status(self, accept_assumptions: bool) -> None:
-        status = self.status
-        if status == "entry":
-            missing = ", ".join(self._unsourced(_PARTIAL + _COMPLETE))
+        A parameter that is given counts as sourced: its source is the user.
+        """
+        if self.kind == "range":
+            fields = dict.fromkeys(r.field for r in self.ranges)
             raise PresetError(
-                f"{self.name} is an entry, not a protocol: no source gives {missing}"
+                f"{self.name} is a range, not a protocol: it gives no single "
+                f"{', '.join(fields)}. Hold a protocol against it with "
+                "check(protocol, ranges=…)"
             )
-        if status == "partial" and not accept_assumptions:
-            missing = ", ".join(self._unsourced(_COMPLETE))
+        if missing := [p.field for p in self.parameters if p.field not in changes]:
+            raise PresetError(
+                f"{self.name} is a waveform: no source gives these, so they are yours "
+                "to give: " + ", ".join(f"{field}=…" for field in missing)
+            )
+        given = [p.field for p in self.parameters]
+        status = status_of(self.values, given)
+        if status == "entry":
+            missing = unsourced(_PARTIAL + _COMPLETE, self.values, given)
+            raise PresetError(
+                f"{self.name} is an entry, not a protocol: no source gives "
+                f"{', '.join(missing)}"
+            )
+        if status == "partial" and not accept:
+            missing = unsourced(_COMPLETE, self.values, given)
             assumed = "; ".join(map(str, self.assumptions)) or "nothing"
             raise PresetError(
-                f"{self.name} is partial: no source gives {missing}. With "
+                f"{self.name} is partial: no source gives {', '.join(missing)}. With "
                 f"accept_assumptions=True this is assumed: {assumed}"
             )
 
-    def _amplitude(self, amplitude_ma: float | Mapping[str, float]) -> float:
+    def _phase(self, name: str | None) -> Phase | None:
+        if name is None:
+            return self.phases[0] if self.phases else None
+        known = [phase.name for phase in self.phases]
+        if name not in known:
+            words = nearest(str(name), known) if known else "it has no phases"
+            raise PresetError(f"{self.name}: no phase {name!r}; {words}")
+        return self.phases[known.index(name)]
+
+    def _settings(self, group: Group, phase: Phase | None) -> dict[str, Any]:
+        return {
+            v.field: v.value
+            for v in self.values
+            if v.group in ("", group.muscle)
+            and v.phase in ("", phase.name if phase else "")
+        }
+
+    def _amplitudes(
+        self, amplitude_ma: float | Mapping[str, float]
+    ) -> Mapping[str, float]:
         if not isinstance(amplitude_ma, Mapping):
-            return amplitude_ma
-        if [*amplitude_ma] != [self.muscle]:
+            return dict.fromkeys(self.channels, amplitude_ma)
+        if {*amplitude_ma} != {*self.channels}:
             given = ", ".join(map(str, amplitude_ma)) or "no channel"
             raise PresetError(
                 f"{self.name}: amplitude_ma is for {given}; the channels are "
-                f"{self.muscle}"
+                f"{', '.join(self.channels)}"
             )
-        return amplitude_ma[self.muscle]
+        return amplitude_ma
 
-    def _check_settings(
-        self, settings: dict[str, Any], changes: dict[str, Any]
-    ) -> None:
-        waveform = settings.get("waveform")
-        for field in changes:
-            if not FIELDS[field].applies(waveform):
-                raise PresetError(
-                    f"{self.name}: {field} does not apply to the waveform {waveform}"
-                )
-        needed = [*_REQUIRED, *(EVENTS[waveform][1] if waveform else ())]
-        missing = [field for field in needed if field not in settings]
-        if not settings.keys() & {"contractions", "session_min"}:
-            missing.append("contractions")
-        if missing:
-            raise PresetError(
-                f"{self.name}: neither published nor assumed, so give them: "
-                + ", ".join(f"{field}=…" for field in missing)
-            )
-
-    def _stage(self, settings: dict[str, Any], amplitude_ma: float) -> Stage:
-        event_type, fields = EVENTS[settings["waveform"]]
-        stage = Stage(
-            event=event_type(**{field: settings[field] for field in fields}),
-            train=Train(rate_hz=settings["rate_hz"]),
-            envelope=Envelope(
-                ramp_up_s=settings["ramp_up_s"],
-                ramp_down_s=settings["ramp_down_s"],
-                shape=settings["ramp_shape"],
-            ),
-            duty_cycle=DutyCycle(
-                on_s=settings["on_s"],
-                off_s=settings["off_s"],
-                repeats=settings.get("contractions", 1),
-                ramps_count_as_on=settings["ramps_count_as_on"],
-            ),
-            amplitude_ma=amplitude_ma,
-        )
-        if "contractions" in settings:
-            return stage
-        repeats = 60 * exact(settings["session_min"]) // stage.exact_period_s
-        return replace(stage, duty_cycle=replace(stage.duty_cycle, repeats=repeats))
-
-    def _describe(self, settings: dict[str, Any], changes: dict[str, Any]) -> str:
+    def _describe(
+        self,
+        phase: Phase | None,
+        settings: dict[str, dict[str, Any]],
+        changes: dict[str, Any],
+    ) -> str:
+        waveforms = {group["waveform"] for group in settings.values()}
         # A given width is per phase, whatever the printed one meant.
         moot = {"pulse_duration_meaning"} if "phase_width_us" in changes else set()
         assumed = [
             str(v)
             for v in self.assumptions
             if v.field not in changes.keys() | moot
-            and FIELDS[v.field].applies(settings["waveform"])
+            and any(map(FIELDS[v.field].applies, waveforms))
         ]
-        parts = [self.title]
-        if assumed:
-            parts.append(f"Assumed: {'; '.join(assumed)}")
-        if changes:
-            changed = [stated(field, value) for field, value in changes.items()]
-            parts.append(f"Changed: {'; '.join(changed)}")
-        return ". ".join(parts)
+        changed = [stated(field, value) for field, value in changes.items()]
+        parts = {
+            "Phase": [phase.name] if phase else [],
+            "Assumed": assumed,
+            "Changed": changed,
+            "Not in it": [omission.what for omission in self.omitted],
+        }
+        return ". ".join(
+            [self.title]
+            + [f"{name}: {'; '.join(told)}" for name, told in parts.items() if told]
+        )
 
     def __str__(self) -> str:
         """All that is known, in plain text."""
-        published = [v for v in self.values if v.kind != "assumed"]
-        sections = {
-            "Published": [line for v in published for line in _told(v)],
-            "ASSUMED: no text gives these": [
-                line for v in self.assumptions for line in _told(v)
-            ],
-            "Not found": [str(missing) for missing in self.not_found],
-            "What the study found": str(self.evidence).splitlines(),
-            "References": [str(citation) for citation in self.citations],
-        }
-        lines = [
-            f"{self.name} ({self.status})",
-            self.title,
-            f"population: {self.population}",
-            f"muscle: {self.muscle}",
-        ]
-        for heading, body in sections.items():
-            lines += ["", heading, *(f"  {line}" for line in body)]
-        return "\n".join(lines)
+        from nmes_wave.presets.text import in_full
+
+        return in_full(self)
 
 
-def _told(value: SourcedValue) -> list[str]:
-    origin = f"  [{value.kind}; {value.source}]" if value.source else ""
-    quote = [f"    “{value.quote}”"] if value.quote else []
-    note = [f"    {value.note}"] if value.note else []
-    return [f"{value}{origin}", *quote, *note]
+def status_of(values: Iterable[SourcedValue], given: Iterable[str] = ()) -> Status:
+    """Return the status that these values make; see `Preset.status`.
+
+    Parameters
+    ----------
+    values
+        Sourced ones and assumed ones.
+    given
+        Fields that are as good as sourced.
+    """
+    values, given = [*values], [*given]
+    if unsourced(_PARTIAL, values, given):
+        return "entry"
+    return "partial" if unsourced(_COMPLETE, values, given) else "complete"
 
 
-def _checked(overrides: dict[str, Any]) -> dict[str, Any]:
-    allowed = [name for name, field in FIELDS.items() if field.builds]
-    for name in overrides:
-        if name not in allowed:
-            raise PresetError(f"{name} cannot be overridden: {nearest(name, allowed)}")
-    return {
-        name: conform(name, value, FIELDS[name].hint)
-        for name, value in overrides.items()
-    }
-
-
-def _electrodes(settings: dict[str, Any]) -> tuple[Electrode, ...]:
-    # A channel has two terminals, so at least two electrodes; the number that a
-    # study used is seldom printed, and the smallest alone counts for densities.
-    size = settings.get("electrode_size_cm")
-    if size is None:
-        return ()
-    width, height = size
-    area = float(exact(width) * exact(height))
-    return (Electrode(area_cm2=area, description=f"{in_words(size)} cm"),) * 2
+def unsourced(
+    needs: tuple[tuple[str, ...], ...],
+    values: Iterable[SourcedValue],
+    given: Iterable[str],
+) -> list[str]:
+    """Return what no source gives of `needs`."""
+    sourced = {v.field for v in values if v.kind != "assumed"} | {*given}
+    return [" or ".join(names) for names in needs if not sourced & {*names}]

@@ -7,11 +7,11 @@ adds or contradicts: neither corrects the other.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nmes_wave.errors import SpecError, UnknownKeyError
-from nmes_wave.presets.evidence import Evidence, citation_key
+from nmes_wave.presets.evidence import NOT_FOUND, Evidence, citation_key
 from nmes_wave.spec._fields import Spec
 from nmes_wave.spec._file import from_dict, nearest
 
@@ -84,7 +84,7 @@ class Study(Spec):
     kind: StudyKind
     population: str
     quote: str
-    evidence: Evidence = Evidence()
+    evidence: Evidence = field(default_factory=Evidence)
     conclusions: tuple[str, ...] = ()
     citations: tuple[str, ...] = ()
     presets: tuple[str, ...] = ()
@@ -139,7 +139,7 @@ def _read_study(
         table = table | {"name": name}
     study = from_dict(Study, table, name)
     sources = [study.evidence.source, *(remark.source for remark in study.also)]
-    keys = [*study.citations, *map(citation_key, sources)]
+    keys = [*study.citations, *(citation_key(s) for s in sources if s != NOT_FOUND)]
     check_known(f"{name}.presets", study.presets, presets)
     check_known(f"{name} (citations and sources)", keys, citations)
     return study
