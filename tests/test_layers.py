@@ -27,6 +27,7 @@ LAYERS = [
     "output",
     "exposure",
     "ranges",
+    "report",
     "limits",
     "compiling",
     "grid",

@@ -9,9 +9,10 @@ from dataclasses import fields, replace
 import pytest
 
 from nmes_wave.errors import LimitError, SpecError
-from nmes_wave.limits import Limits, Verdict, check
+from nmes_wave.limits import Limits, check
 from nmes_wave.output import Output
 from nmes_wave.plan import build_plan
+from nmes_wave.report import Verdict
 from nmes_wave.spec import (
     Channel,
     DutyCycle,

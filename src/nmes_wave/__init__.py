@@ -34,9 +34,10 @@ from nmes_wave.errors import (
     SpecError,
     StateError,
 )
-from nmes_wave.limits import Finding, Limits, Report, Verdict, check
+from nmes_wave.limits import Limits, check
 from nmes_wave.output import Output, Trigger
 from nmes_wave.plan import Plan, build_plan
+from nmes_wave.report import Finding, Report, Verdict
 from nmes_wave.spec import (
     Burst,
     Channel,

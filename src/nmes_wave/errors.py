@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nmes_wave.limits import Report
+    from nmes_wave.report import Report
 
 
 class NmesWaveError(Exception):
