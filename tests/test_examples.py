@@ -31,6 +31,10 @@ SHOWN = {
         ["asked 1.00, delivered now 1.00", "stopped after"],
         [],
     ),
+    "delivered_record": (
+        ["net charge 0.0", "delivered events are as planned", "PASS"],
+        ["session_events.json", "session_events.tsv"],
+    ),
     "render_and_read_back": (
         ["equal to the plan: True", "net charge: 0 codes"],
         ["contraction.wav"],
