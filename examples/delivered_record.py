@@ -15,20 +15,20 @@ OUTPUT = nw.Output(
 
 def plan_for(name: str, rates_hz: tuple[float, float]) -> nw.Plan:
     """Return half a second of 30 mA pulses, twice, on two channels."""
-    channels = [
+    channels = tuple(
         nw.Channel(
             name=f"channel {i}",
-            stages=[
+            stages=(
                 nw.Stage(
                     event=nw.Pulse(phase_width_us=250.0),
                     train=nw.Train(rate_hz=rate_hz),
                     duty_cycle=nw.DutyCycle(on_s=0.5, off_s=0.2, repeats=2),
                     amplitude_ma=30.0,
-                )
-            ],
+                ),
+            ),
         )
         for i, rate_hz in enumerate(rates_hz)
-    ]
+    )
     return nw.build_plan(nw.StimProtocol(name=name, channels=channels), OUTPUT)
 
 
@@ -49,11 +49,10 @@ def main() -> None:
     record = nw.read_events(log)
     for row in (*record.commands, *record.notes):
         print(f"{row.onset_s:6.3f} s  {row.kind}")
-    amplitudes_ma = record.events["amplitude_ma"]
-    print(f"{len(record.events)} pulses of {amplitudes_ma.min():.2f} to ", end="")
-    print(
-        f"{amplitudes_ma.max():.2f} mA, net charge {record.events['net_charge_uc'].sum()}"
-    )
+    events = record.events
+    low_ma, high_ma = events["amplitude_ma"].min(), events["amplitude_ma"].max()
+    print(f"{len(events)} pulses of {low_ma:.2f} to {high_ma:.2f} mA")
+    print(f"net charge {events['net_charge_uc'].sum()} µC")
     print(nw.compare([slow, fast], record))
 
 

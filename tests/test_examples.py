@@ -32,7 +32,7 @@ SHOWN = {
         [],
     ),
     "delivered_record": (
-        ["net charge 0.0", "delivered events are as planned", "PASS"],
+        ["net charge 0.0 µC", "delivered events are as planned", "PASS"],
         ["session_events.json", "session_events.tsv"],
     ),
     "render_and_read_back": (
