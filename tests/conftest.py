@@ -2,8 +2,9 @@
 
 import signal
 
-# A shell has SIGINT and SIGQUIT, and nohup SIGHUP, ignored in what it starts in the background,
-# and children inherit that: tests that send these signals would wait for ever.
+# A shell has SIGINT and SIGQUIT, and nohup SIGHUP, ignored in what it starts in the
+# background, and children inherit that: tests that send these signals would wait for
+# ever.
 for _number, _default in (
     (signal.SIGINT, signal.default_int_handler),
     (getattr(signal, "SIGHUP", None), signal.SIG_DFL),
