@@ -18,6 +18,7 @@ ROOT = Path(nmes_wave.__file__).parent
 # below it takes names from where they are made, never from the package.
 LAYERS = [
     "errors",
+    "files",
     "spec._fields",
     "spec._file",
     "spec.event",

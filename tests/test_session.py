@@ -390,6 +390,125 @@ def test_more_commands_than_the_ring_holds_are_refused_at_once():
         session.emergency_stop()
 
 
+def test_a_stop_has_room_where_other_commands_have_none():
+    with nw.Session(plan_of(on_s=20), sink="null") as session:
+        session.start(1.0)
+        with pytest.raises(nw.StateError, match="256 commands wait"):
+            [session.set_intensity(0.5) for _ in range(10_000)]
+        session.stop()
+        assert session.wait(timeout=5)
+
+
+def test_a_session_that_is_paused_is_stopped_before_it_closes(tmp_path):
+    for i in range(5):
+        log = tmp_path / f"{i}.tsv"
+        with nw.Session(plan_of(on_s=20), sink="null", log=log) as session:
+            session.start(1.0)
+            session.wait(0.05)
+            session.pause()
+        record = nw.read_events(log)
+        kinds = [row.kind for row in (*record.commands, *record.notes)]
+        assert kinds == ["start", "pause", "stop", "end"]
+
+
+def test_a_refused_session_leaves_the_files_that_were_there(tmp_path):
+    file, log = tmp_path / "a.npy", tmp_path / "a_events.tsv"
+    for _ in range(2):
+        try:
+            with nw.Session(plan_of(), sink=f"file:{file}", log=log) as session:
+                session.start(1.0)
+                session.wait()
+        except nw.FormatError as error:
+            refused = str(error)
+    assert "never written over" in refused
+    assert np.load(file).any()
+    with (
+        pytest.raises(nw.SinkOpenError),
+        nw.Session(plan_of(), sink=f"file:{tmp_path}/no/b.wav", log=tmp_path / "b.tsv"),
+    ):
+        pass
+    assert not list(tmp_path.glob("b.*"))
+
+
+def test_what_a_failing_sink_did_not_take_is_not_told_as_delivered(tmp_path):
+    class Failing(nw.MemorySink):
+        taken = 0
+
+        def write(self, block):
+            if self.taken == 2 * 4096:
+                raise OSError("no space left")
+            super().write(block)
+            self.taken += len(block)
+
+    sink, log = Failing(), tmp_path / "log.tsv"
+    with nw.Session(plan_of(on_s=5), sink=sink, log=log) as session:
+        session.start(1.0)
+        with pytest.raises(nw.SinkLostError, match="no space left"):
+            session.wait(timeout=5)
+    record = nw.read_events(log)
+    end_s = record.events["onset_s"] + record.events["duration_s"]
+    told = record.events["status"] == "delivered"
+    assert told.any()
+    assert (end_s[told] * 48_000 <= sink.taken + 1e-6).all()
+    assert (
+        record.events["status"][end_s * 48_000 > sink.taken + 1] != "delivered"
+    ).all()
+    assert [row.reason for row in record.notes] == ["device lost"]
+
+
+def test_a_fast_sink_loses_no_row_of_the_record(tmp_path):
+    plan = plan_of(on_s=300, rate_hz=150.0)
+    log = tmp_path / "log.tsv"
+    with nw.Session(plan, sink=nw.MemorySink(), log=log) as session:
+        session.start(1.0)
+        session.wait()
+        assert session.status.records_lost == 0
+    assert nw.compare(plan, nw.read_events(log)).passed
+
+
+def test_the_record_stays_where_it_was_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    with nw.Session(plan_of(on_s=0.3), sink="null", log="r.tsv") as session:
+        monkeypatch.chdir(tmp_path / "sub")
+        session.start(1.0)
+        assert session.wait()
+    assert nw.read_events(tmp_path / "r.tsv").events.size
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_signals_that_cannot_be_caught_are_refused():
+    import signal
+
+    with nw.Session(plan_of(on_s=5), sink="null") as session:
+        for number in (signal.SIGKILL, signal.SIGUSR1, 0, -1, 1000):
+            with (
+                pytest.raises(nw.StateError, match="cannot be caught"),
+                session.emergency_stop_on(number),
+            ):
+                pass
+        with session.emergency_stop_on(signal.SIGINT):
+            with (
+                pytest.raises(nw.StateError, match="has it already"),
+                session.emergency_stop_on(signal.SIGINT),
+            ):
+                pass
+            session.start(1.0)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            assert session.status.fault == "emergency stop"
+
+
+def test_calls_after_an_emergency_stop_before_opening_say_so():
+    session = nw.Session(plan_of(), sink="null")
+    session.emergency_stop()
+    for call in (session.start, session.pause, session.resume, session.wait):
+        with pytest.raises(nw.StateError, match=r"emergency stop|start the session"):
+            call()
+    assert session.status.fault == "emergency stop"
+    assert session.status.state is nw.State.FAULT
+
+
 def test_an_unclosed_session_warns_and_stops():
     session = nw.Session(plan_of(on_s=30), sink="null").__enter__()
     session.start(1.0)

@@ -113,7 +113,9 @@ from nmes_wave._timeline cimport (
 
 cdef extern from "_portable.h" nogil:
     int nw_catch_signal(int number, int64_t* flag)
-    void nw_release_signals(int64_t* flag)
+    void nw_release_signal(int number, int64_t* flag)
+    enum:
+        NW_SIGNALS
 
 cdef dict KINDS = {
     "rectangular_pulse": RECTANGULAR_PULSE,

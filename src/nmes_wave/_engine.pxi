@@ -166,7 +166,8 @@ cdef class Engine:
         cdef int i
         if self.live == NULL:
             return
-        self.release_signals()
+        for i in range(1, NW_SIGNALS):
+            self.release_signal(i)
         self.end_clock()
         for i in range(3):
             free(self.live.snapshots[i].tracks)
@@ -251,6 +252,10 @@ cdef class Engine:
         """Stop at once, for this reason unless there is one already; from any thread."""
         nw_compare_exchange(&self.live.emergency, NO_FAULT, fault)
 
+    def ask_stop(self):
+        """Queue the stop command where the ring has no room; from any thread."""
+        nw_store(&self.live.stop_asked, 1)
+
     def wind_down(self, int fault):
         """Ramp to zero, and then stop for this reason; from any thread."""
         nw_compare_exchange(&self.live.winding_down, NO_FAULT, fault)
@@ -263,9 +268,10 @@ cdef class Engine:
         """
         return nw_catch_signal(number, &self.live.emergency) == 0
 
-    def release_signals(self):
-        """Give caught signals back."""
-        nw_release_signals(&self.live.emergency)
+    def release_signal(self, int number):
+        """Give a signal back, if this engine has caught it."""
+        if 0 < number < NW_SIGNALS:
+            nw_release_signal(number, &self.live.emergency)
 
     def feed(self):
         """Tell the watchdog that the program is alive."""
@@ -325,6 +331,13 @@ cdef class Engine:
     def records_lost(self):
         """How many records did not fit."""
         return nw_load(&self.live.records.lost)
+
+    @property
+    def has_record_room(self):
+        """Whether a quarter of the records' ring is free; True without one."""
+        cdef RecordRing* ring = &self.live.records
+        cdef int64_t waiting = nw_load(&ring.pushed) - nw_load(&ring.popped)
+        return ring.size == 0 or 4 * (ring.size - waiting) >= ring.size
 
     def take_records(self):
         """Return the records so far as bytes, and forget them; one caller at a time."""

@@ -142,6 +142,7 @@ ctypedef struct Live:
     int64_t popped            # consumer's count
     int64_t emergency         # a Fault, set once by anyone
     int64_t winding_down      # likewise, but with the ramp
+    int64_t stop_asked        # where the ring had no room for it
     int64_t feeds
     int64_t finished          # PortAudio's finished callback was here
     Snapshot snapshots[3]

@@ -174,15 +174,15 @@ static int nw_catch_signal(int number, int64_t *flag) {
     nw_store(&nw_signal_flag, (int64_t)flag);
     return 0;
 }
-static void nw_release_signals(int64_t *flag) {
+static void nw_release_signal(int number, int64_t *flag) {
     int n;
-    if (nw_load(&nw_signal_flag) != (int64_t)flag) return;
-    nw_store(&nw_signal_flag, 0);
+    if (nw_load(&nw_signal_flag) != (int64_t)flag || !nw_signal_before[number])
+        return;
+    signal(number, nw_signal_before[number]);
+    nw_signal_before[number] = 0;
     for (n = 1; n < NW_SIGNALS; n++)
-        if (nw_signal_before[n]) {
-            signal(n, nw_signal_before[n]);
-            nw_signal_before[n] = 0;
-        }
+        if (nw_signal_before[n]) return;
+    nw_store(&nw_signal_flag, 0);
 }
 #else
 static struct sigaction nw_signal_before[NW_SIGNALS];
@@ -213,18 +213,19 @@ static int nw_catch_signal(int number, int64_t *flag) {
     nw_signal_caught[number] = 1;
     return 0;
 }
-static void nw_release_signals(int64_t *flag) {
+static void nw_release_signal(int number, int64_t *flag) {
     struct sigaction now;
     int n;
-    if (nw_load(&nw_signal_flag) != (int64_t)(intptr_t)flag) return;
-    for (n = 1; n < NW_SIGNALS; n++) {
-        if (!nw_signal_caught[n]) continue;
-        nw_signal_caught[n] = 0;
-        /* whoever has set another handler since, keeps it */
-        if (sigaction(n, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
-            now.sa_sigaction == nw_on_signal)
-            sigaction(n, &nw_signal_before[n], NULL);
-    }
+    if (nw_load(&nw_signal_flag) != (int64_t)(intptr_t)flag ||
+        !nw_signal_caught[number])
+        return;
+    nw_signal_caught[number] = 0;
+    /* whoever has set another handler since, keeps it */
+    if (sigaction(number, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
+        now.sa_sigaction == nw_on_signal)
+        sigaction(number, &nw_signal_before[number], NULL);
+    for (n = 1; n < NW_SIGNALS; n++)
+        if (nw_signal_caught[n]) return;
     nw_store(&nw_signal_flag, 0);
 }
 #endif

@@ -333,6 +333,9 @@ cdef inline void attend(Live* lv, int64_t frames, int64_t flags) noexcept nogil:
             break
         obey(lv, &lv.ring[lv.popped % RING])
         nw_store(&lv.popped, lv.popped + 1)
+    if nw_load(&lv.stop_asked) and lv.state in (OPEN, RUNNING, PAUSED):
+        record(lv, COMMAND_RECORD + STOP, -1, 0.0, -1.0)
+        wind_down(lv, NO_FAULT)
     feeds = nw_load(&lv.feeds)
     if feeds != lv.fed:
         lv.fed = feeds

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nmes_wave._core import Engine
 from nmes_wave.errors import NmesWaveError
@@ -22,6 +25,22 @@ SHORT_FRAMES = 64
 POLL_S = 0.005
 
 
+class Taken:
+    """How much a push sink has taken, for the record of what was delivered.
+
+    Attributes
+    ----------
+    frames : float
+        Of the device's clock; infinite where no pump carries blocks.
+    waiting : ndarray
+        Records of events that begin later.
+    """
+
+    def __init__(self) -> None:
+        self.frames = math.inf
+        self.waiting: NDArray[np.void] = np.empty(0, np.void)
+
+
 class Pump(threading.Thread):
     """Runs until the engine has ended, or the sink fails.
 
@@ -33,6 +52,11 @@ class Pump(threading.Thread):
         What is delivered: the first, and those that are loaded later.
     lock
         Held while the engine's status is read.
+    taken
+        Told how many frames the sink has taken.
+    has_room
+        Whether the records of another block have room; a sink that no clock paces
+        waits for it.
 
     Attributes
     ----------
@@ -43,7 +67,13 @@ class Pump(threading.Thread):
     """
 
     def __init__(
-        self, engine: Engine, sink: Sink, plans: list[Plan], lock: threading.RLock
+        self,
+        engine: Engine,
+        sink: Sink,
+        plans: list[Plan],
+        lock: threading.RLock,
+        taken: Taken,
+        has_room: Callable[[], bool],
     ) -> None:
         super().__init__(name="nmes-wave-pump", daemon=True)
         self.failure: str | None = None
@@ -52,6 +82,8 @@ class Pump(threading.Thread):
         self._sink = sink
         self._plans = plans
         self._lock = lock
+        self._taken = taken
+        self._has_room = has_room
 
     def run(self) -> None:
         """Carry blocks; a failing sink faults the engine."""
@@ -82,9 +114,12 @@ class Pump(threading.Thread):
             elif state is State.PAUSED and not self._sink.paced:
                 # In a file time stands still while the plan's clock does.
                 frames = SHORT_FRAMES if now["in_flight"] else 0
+            while not (self._sink.paced or self._has_room()):
+                time.sleep(POLL_S)
             self._engine.process(block, frames)
             if frames:
                 self._sink.write(block[:frames])
                 self.wrote_at = time.monotonic()
+                self._taken.frames += frames
             else:
                 time.sleep(POLL_S)

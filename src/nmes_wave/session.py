@@ -31,6 +31,7 @@ from nmes_wave.errors import (
     StateError,
 )
 from nmes_wave.faults import Fault, fault_error
+from nmes_wave.files import file_path
 from nmes_wave.limits import Limits, check
 from nmes_wave.plan import Plan
 from nmes_wave.sinks import Sink, open_sink
@@ -109,7 +110,10 @@ class Session:
         if underrun not in ("trip", "count"):
             raise SpecError("underrun", underrun, "must be 'trip' or 'count'")
         self._trip = underrun == "trip"
-        self._log, self._note = log, note
+        if not isinstance(note, str):
+            raise SpecError("note", note, "must be text")
+        self._log = None if log is None else file_path(log).absolute()
+        self._note = note
         self._first_plan = plan
         # what a call finds must still be so when it acts
         self._calls = threading.RLock()
@@ -322,7 +326,9 @@ class Session:
         """Ramp down over half a second, event by event; does not block."""
         with self._calls:
             if self.state in (State.RUNNING, State.OPEN, State.PAUSED):
-                self._command(Command.STOP)
+                assert self._stream is not None
+                if not self._stream.command(Command.STOP):
+                    self._stream.engine.ask_stop()  # whatever else waits
                 running = self._phase is State.RUNNING
                 self._phase = State.STOPPING if running else State.STOPPED
 
@@ -334,6 +340,8 @@ class Session:
         its carrier cycle). What the device has queued still plays: see
         ``status.worst_stop_ms``.
         """
+        if self._phase is State.CLOSED:
+            return
         self._refused = True
         if self._stream is not None and not self._stream.forked:
             self._stream.trip(Fault.EMERGENCY_STOP)
@@ -349,19 +357,31 @@ class Session:
         Parameters
         ----------
         *signals
-            Numbers, such as ``signal.SIGINT``. One that is ignored, or that has
-            no handler, is left as it is. Install Python's handlers before, and
-            call this from the main thread.
+            Numbers, such as ``signal.SIGINT``. Each needs a handler in Python,
+            which `signal.signal` installs; SIGINT has one. One session at a time
+            has a signal. Call this from the main thread.
+
+        Raises
+        ------
+        StateError
+            Unless the session is open, or if a signal cannot be caught.
         """
         stream = self._stream
-        if stream is None:
+        if stream is None or self._phase is State.CLOSED:
             raise StateError("emergency_stop_on: open the session first")
-        for number in signals:
-            stream.engine.catch_signal(number)
+        caught: list[int] = []
         try:
+            for number in signals:
+                if not stream.catch_signal(number):
+                    raise StateError(
+                        f"emergency_stop_on: signal {number} cannot be caught: it has "
+                        "no handler in Python, or a session has it already"
+                    )
+                caught.append(number)
             yield
         finally:
-            stream.engine.release_signals()
+            for number in caught:
+                stream.release_signal(number)
 
     def feed(self) -> None:
         """Tell the watchdog that the program is alive.
@@ -394,6 +414,8 @@ class Session:
         StateError, SinkError
             The fault, if there is one; also before `start`.
         """
+        if self._stream is not None and self._stream.forked:
+            self._require("wait")
         if self._stream is None or self._phase is State.OPEN:
             raise StateError(f"wait: start the session first; it is {self.state}")
         if timeout is None:
@@ -438,7 +460,8 @@ class Session:
     def status(self) -> Status:
         """What the session is doing now."""
         if self._stream is None:
-            return Status.of_nothing(self._phase, self._first_plan.n_channels)
+            stopped = Fault.EMERGENCY_STOP.describe() if self._refused else None
+            return Status.of_nothing(self.state, self._first_plan.n_channels, stopped)
         now = self._stream.snapshot()
         longest, counts = self._stream.engine.durations_ns()
         return Status(
@@ -450,6 +473,8 @@ class Session:
             pulses=now["pulses"],
             underruns=now["underruns"],
             capped=now["capped"],
+            load=now["load"],
+            records_lost=self._stream.engine.records_lost,
             callback_us=percentiles_us(longest, counts),
             worst_stop_ms=self._worst_stop_ms(),
             fault=self._fault_of(now),
@@ -492,6 +517,8 @@ class Session:
             raise StateError(
                 f"{call}: this process was forked from the one that has the session"
             )
+        if state is State.FAULT and self._stream is None:
+            raise StateError(f"{call}: an emergency stop was made before it was opened")
         if state is State.FAULT:
             try:
                 self._raise_fault()

@@ -65,6 +65,10 @@ class Status:
         Counted from the start on.
     capped : int
         Events lowered or left out by a cap.
+    load : int
+        Number of the plan being delivered: 0 for the session's own.
+    records_lost : int
+        Rows that the delivered record lacks, as nobody took them in time.
     callback_us : tuple of float
         Time spent in one block: median, 99.9th percentile, longest.
     worst_stop_ms : float
@@ -82,12 +86,16 @@ class Status:
     pulses: int
     underruns: int
     capped: int
+    load: int
+    records_lost: int
     callback_us: tuple[float, float, float]
     worst_stop_ms: float
     fault: str | None
 
     @classmethod
-    def of_nothing(cls, state: State, n_channels: int) -> Status:
+    def of_nothing(
+        cls, state: State, n_channels: int, fault: str | None = None
+    ) -> Status:
         """Return the status of a session that has not been opened."""
         return cls(
             state=state,
@@ -98,9 +106,11 @@ class Status:
             pulses=0,
             underruns=0,
             capped=0,
+            load=0,
+            records_lost=0,
             callback_us=(0.0, 0.0, 0.0),
             worst_stop_ms=0.0,
-            fault=None,
+            fault=fault,
         )
 
 

@@ -22,7 +22,7 @@ from nmes_wave.faults import Fault
 from nmes_wave.limits import Limits
 from nmes_wave.output import Output
 from nmes_wave.plan import Plan
-from nmes_wave.pump import Pump
+from nmes_wave.pump import Pump, Taken
 from nmes_wave.sinks import PullSink, Sink
 from nmes_wave.status import ENGINE_STATES, State
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nmes_wave._core import _Snapshot
-    from nmes_wave.record import RecordWriter
+    from nmes_wave.record import RecordFacts, RecordWriter
 
 #: Length of the ramp of a stop and of the watchdog.
 STOP_RAMP_S = 0.5
@@ -93,6 +93,8 @@ class Stream:
         self._watcher: threading.Thread | None = None
         self._writer: RecordWriter | None = None
         self._log, self._note = log, note
+        self._taken = Taken()
+        self._signals: set[int] = set()
         pulls = isinstance(sink, PullSink)
         codes, total_ma = caps(plan.limits, plan.output, plan.n_channels)
         self.engine = Engine(
@@ -115,15 +117,21 @@ class Stream:
     def open(self) -> None:
         """Open the sink; a device begins to ask for frames, and gets silence."""
         plan = self.plans[0]
+        # The record first: a sink may empty the file that it is to write.
+        writer = None if self._log is None else self._new_writer(self._log)
         try:
             self.sink.open(plan.output, plan.n_columns, plan.n_frames)
             if isinstance(self.sink, PullSink):
                 self.sink.begin(self.engine)
-            if self._log is not None:
-                self._begin_record(self._log)
         except BaseException:
             self.sink.close()
+            if writer is not None:
+                writer.discard()
             raise
+        if writer is not None:
+            writer.connect(self._facts())
+            writer.start()
+            self._writer = writer
         _open.add(self)
         # After sounddevice was imported, so that it runs before PortAudio goes.
         atexit.unregister(_close_all)
@@ -134,10 +142,10 @@ class Stream:
             )
             self._watcher.start()
 
-    def _begin_record(self, path: str | Path) -> None:
-        from nmes_wave.record import RECORD_DTYPE, RecordFacts, RecordWriter
+    def _facts(self) -> RecordFacts:
+        from nmes_wave.record import RecordFacts
 
-        facts = RecordFacts(
+        return RecordFacts(
             device=self.sink.device_name
             if isinstance(self.sink, PullSink)
             else type(self.sink).__name__,
@@ -145,19 +153,26 @@ class Stream:
             shared=getattr(self.sink, "shared", False),
             note=self._note,
         )
-        engine = self.engine
+
+    def _new_writer(self, path: str | Path) -> RecordWriter:
+        from nmes_wave.record import RECORD_DTYPE, RecordWriter
+
+        engine, taken = self.engine, self._taken
 
         def take() -> tuple[np.ndarray, int]:
             rows = np.frombuffer(engine.take_records(), RECORD_DTYPE)
-            return rows, engine.records_lost
+            rows = np.concatenate([taken.waiting, rows]) if len(taken.waiting) else rows
+            n = int(np.searchsorted(rows["onset"], taken.frames))
+            taken.waiting = rows[n:]
+            return rows[:n], engine.records_lost
 
         def fail() -> None:
             engine.wind_down(Fault.LOG)
 
-        writer = RecordWriter(path, self.plans[0], take, facts, fail)
+        taken.waiting = np.empty(0, RECORD_DTYPE)
+        writer = RecordWriter(path, self.plans[0], take, self._facts(), fail)
         writer.open()
-        writer.start()
-        self._writer = writer
+        return writer
 
     def prepare(self, intensity: list[float]) -> None:
         """Set where each channel begins; just before the start command."""
@@ -170,8 +185,18 @@ class Stream:
         """Begin to feed a push sink."""
         if isinstance(self.sink, PullSink):
             return
-        self._pump = Pump(self.engine, self.sink, self.plans, self._lock)
+        self._taken.frames = 0
+        self._pump = Pump(
+            self.engine, self.sink, self.plans, self._lock, self._taken, self._has_room
+        )
         self._pump.start()
+
+    def _has_room(self) -> bool:
+        """Whether records of another block fit; or nobody takes them any more."""
+        writer = self._writer
+        return (
+            writer is None or writer.failure is not None or self.engine.has_record_room
+        )
 
     # -- watching --------------------------------------------------------------
 
@@ -218,14 +243,33 @@ class Stream:
             nothing = np.empty((0, self.plans[0].n_columns), np.int32)
             self.engine.process(nothing, 0)
 
+    def catch_signal(self, number: int) -> bool:
+        """Let a signal trip the engine; False if it cannot be caught."""
+        if not self.engine.catch_signal(number):
+            return False
+        self._signals.add(number)
+        return True
+
+    def release_signal(self, number: int) -> None:
+        """Give a signal back."""
+        self.engine.release_signal(number)
+        self._signals.discard(number)
+
     def check(self) -> None:
         """Take note of what the pump, the writer and the device say."""
         if self.lost is not None or self.forked:
             return
         if self._pump is not None and self._pump.failure is not None:
-            self.lost = self._pump.failure
+            self._lose(self._pump.failure)
         elif self._writer is not None and self._writer.failure is not None:
             self.lost = self._writer.failure
+
+    def _lose(self, reason: str) -> None:
+        self.lost = reason
+        self.engine.trip(Fault.DEVICE_LOST)
+        if self._writer is not None:
+            taken, self._taken.frames = self._taken.frames, math.inf
+            self._writer.lose(reason, taken if taken < math.inf else None)
 
     def _watch(self) -> None:
         assert isinstance(self.sink, PullSink)
@@ -243,10 +287,7 @@ class Stream:
                 if waited_s > max(FIRST_REQUEST_S, patience_s):
                     reason = f"the device asked for no frames in {waited_s:.1f} s"
             if reason is not None:
-                self.lost = f"{self.sink.device_name}: {reason}"
-                self.engine.trip(Fault.DEVICE_LOST)
-                if self._writer is not None:
-                    self._writer.lose(self.lost)
+                self._lose(f"{self.sink.device_name}: {reason}")
                 return
 
     # -- closing ---------------------------------------------------------------
@@ -269,7 +310,7 @@ class Stream:
         deadline = time.monotonic() + STOP_RAMP_S + longest_s + silence_s + 1.0
         while time.monotonic() < deadline and self.lost is None:
             now = self.snapshot()
-            ended = ENGINE_STATES[now["state"]] not in (State.RUNNING, State.STOPPING)
+            ended = ENGINE_STATES[now["state"]] in (State.STOPPED, State.FAULT)
             if ended and now["silent_frames"] >= silence:
                 return
             time.sleep(POLL_S)
@@ -279,8 +320,7 @@ class Stream:
         while pump is not None and pump.is_alive() and self.lost is None:
             pump.join(WATCH_S)
             if time.monotonic() - max(begun, pump.wrote_at) > STUCK_S:
-                self.lost = f"the sink has not taken a block for {STUCK_S:g} s"
-                self.engine.trip(Fault.DEVICE_LOST)
+                self._lose(f"the sink has not taken a block for {STUCK_S:g} s")
 
     def close(self) -> None:
         """Close the sink and the record; in bounded time.
@@ -299,12 +339,17 @@ class Stream:
             self._ended.set()
             if self._watcher is not None:
                 self._watcher.join()
-            self.engine.release_signals()
-            if not self.delivers:  # never two calls of a sink at one time
-                self.sink.close()
-            if self._writer is not None:
-                self._writer.close()
+            for number in [*self._signals]:
+                self.release_signal(number)
             self.check()
+            try:
+                if not self.delivers:  # never two calls of a sink at one time
+                    self.sink.close()
+            finally:
+                self._taken.frames = math.inf  # what is left is told as it is
+                if self._writer is not None:
+                    self._writer.close()
+                self.check()
 
     def abandon(self) -> None:
         """Emergency stop, and close; for those who left without closing."""

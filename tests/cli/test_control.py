@@ -176,6 +176,30 @@ def test_another_protocol_is_loaded(script, tmp_path):
     assert s.end()[0] == 0
 
 
+def test_what_is_loaded_is_meant_with_the_options_of_the_run(script, tmp_path):
+    log = tmp_path / "log.tsv"
+    run = script("--amplitude-ma", "5", "--intensity", "1", "--log", str(log))
+    time.sleep(0.3)
+    assert run.answer("load ./long.toml")["event"] == "ok"
+    time.sleep(1.5)
+    run.send("stop")
+    run.end()
+    events = read_events(log).events
+    assert set(events["load"].tolist()) == {0, 1}
+    for load in (0, 1):
+        peak_ma = events["amplitude_ma"][events["load"] == load].max()
+        assert peak_ma == pytest.approx(5.0, rel=1e-4)
+
+
+def test_a_last_line_without_an_end_is_obeyed(script):
+    run = script("--intensity", "1")
+    run.process.stdin.write(b"emergency")
+    run.process.stdin.close()
+    code, _, last = run.end()
+    assert code == 130
+    assert last["fault"] == "emergency stop"
+
+
 def test_the_end_of_its_input_stops_it(script):
     s = script("--watchdog-s", "10", "--intensity", "1")
     s.process.stdin.close()

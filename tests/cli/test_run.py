@@ -73,7 +73,7 @@ def test_a_run_into_a_file_is_the_plan(cli, protocol, protocol_file):
     assert (result.code, result.err) == (0, "")
     plan = nw.build_plan(protocol, nw.Output(sample_rate_hz=48000, full_scale_ma=30))
     assert np.array_equal(np.load("a.npy"), plan.render())
-    assert f"{plan.n_pulses} at intensity 1" in result.out
+    assert f"pulses      {plan.n_pulses}, begun at intensity 1" in result.out
 
 
 def test_without_an_intensity_it_is_silent_and_says_so(cli, protocol_file):

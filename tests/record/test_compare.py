@@ -324,3 +324,27 @@ def test_plans_that_cannot_be_the_recorded_ones_are_refused(tmp_path, plans, mat
     path = written(tmp_path / "a.tsv", plan_of(), whole_run(plan_of()))
     with pytest.raises(nw.SpecError, match=match):
         compare(plans, read_events(path))
+
+
+def test_an_intensity_that_is_asked_for_in_the_moment_of_a_resume(tmp_path):
+    """The gain rises from zero, and the event that begins there delivers nothing."""
+    stage = nw.Stage(
+        event=nw.Pulse(phase_width_us=250.0),
+        train=nw.Train(rate_hz=20.0),
+        duty_cycle=nw.DutyCycle(on_s=0.3),
+        amplitude_ma=40.0,
+    )
+    protocol = nw.StimProtocol(
+        name="resumed", channels=[nw.Channel(name="one", stages=[stage])]
+    )
+    output = nw.Output(sample_rate_hz=48_000, full_scale_ma=100.0)
+    plan = nw.build_plan(protocol, output)
+    log = tmp_path / "log.tsv"
+    with nw.Session(plan, sink=nw.MemorySink(), log=log) as session:
+        session.start(1.0)
+        session.pause()
+        session.resume()
+        session.set_intensity(0.6)
+        session.wait()
+    found = nw.compare(plan, nw.read_events(log))
+    assert found.passed, str(found)

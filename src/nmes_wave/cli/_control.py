@@ -9,7 +9,7 @@ Commands come on standard input, one on a line, in UTF-8::
     emergency               no further event, at once
     feed                    nothing but a sign of life
     status                  tell the status now
-    load FILE               change to the protocol of this file, without a gap
+    load NAME               change to this preset or file, with the options of the run
 
 Answers and events go to standard output, one JSON object on a line:
 
@@ -43,12 +43,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from nmes_wave.cli._lines import Command, Lines, parse
-from nmes_wave.cli._options import UsageError, load_file
+from nmes_wave.cli._options import UsageError
 from nmes_wave.cli._screen import printable
 from nmes_wave.errors import NmesWaveError
 from nmes_wave.status import State
 
 if TYPE_CHECKING:
+    from nmes_wave.plan import Plan
     from nmes_wave.session import Session
     from nmes_wave.status import Status
 
@@ -88,14 +89,18 @@ class Listener(threading.Thread):
         lines = Lines()
         try:
             while data := self._read():
-                arrived = lines.cut(data)
-                for line in arrived:
-                    self._look(line)
-                for line in arrived:
-                    self.lines.put(line)
+                self._arrived(lines.cut(data))
         except OSError:
             pass  # a terminal that has gone
+        # what stands behind the last line's end
+        self._arrived([line for line in lines.cut(b"\n") if line])
         self.lines.put(None)
+
+    def _arrived(self, lines: list[bytes]) -> None:
+        for line in lines:
+            self._look(line)
+        for line in lines:
+            self.lines.put(line)
 
     def _look(self, line: bytes) -> None:
         try:
@@ -129,7 +134,9 @@ class Teller:
 
 
 @contextmanager
-def controlled(session: Session) -> Iterator[Callable[[float], None]]:
+def controlled(
+    session: Session, compiled: Callable[[str], Plan]
+) -> Iterator[Callable[[float], None]]:
     """Yield what starts a session, at an intensity, and obeys lines to its end.
 
     Enter it before the session: the last event comes when that is closed.
@@ -150,7 +157,7 @@ def controlled(session: Session) -> Iterator[Callable[[float], None]]:
     # Not by sys.stdin: its lock would be held for ever at the interpreter's end.
     listener = Listener(lambda: os.read(number, 1 << 16), session.emergency_stop)
     teller = Teller(_print)
-    control = Control(session, teller)
+    control = Control(session, compiled, teller)
 
     def drive(intensity: float) -> None:
         listener.start()
@@ -178,6 +185,8 @@ class Control:
     ----------
     session
         Started.
+    compiled
+        Returns the plan that a name means.
     teller
         Told everything.
 
@@ -187,8 +196,11 @@ class Control:
         That was told last.
     """
 
-    def __init__(self, session: Session, teller: Teller) -> None:
+    def __init__(
+        self, session: Session, compiled: Callable[[str], Plan], teller: Teller
+    ) -> None:
         self.state: State | None = None
+        self._compiled = compiled
         self._session = session
         self._teller = teller
 
@@ -276,15 +288,7 @@ class Control:
             case "feed":
                 session.feed()
             case "load":
-                load(session, command.file)
-
-
-def load(session: Session, file: str) -> None:
-    """Hand over the protocol of a file, for the session's output and limits."""
-    from nmes_wave.plan import build_plan
-
-    plan = session.plan
-    session.load(build_plan(load_file(file), plan.output, plan.limits))
+                session.load(self._compiled(command.file))
 
 
 def facts_of(session: Session, status: Status) -> dict[str, Any]:

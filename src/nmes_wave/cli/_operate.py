@@ -62,7 +62,9 @@ class Keyboard(blessed.Terminal):
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Give key by key, echo nothing; Ctrl-C and Ctrl-Z remain signals."""
-        with self.cbreak():
+        cbreak = self.cbreak()
+        cbreak.__enter__()
+        try:
             if sys.platform != "win32":
                 import termios
 
@@ -72,6 +74,10 @@ class Keyboard(blessed.Terminal):
                 modes[0] &= ~termios.IXON
                 termios.tcsetattr(number, termios.TCSANOW, modes)
             yield
+        finally:
+            # termios.error, which is no OSError: the terminal has gone
+            with suppress(Exception):
+                cbreak.__exit__(None, None, None)
 
     def pressed(self, timeout_s: float) -> Iterator[str]:
         """Yield the names of the keys that were pressed; waits for the first."""

@@ -12,6 +12,7 @@ import typer
 
 from nmes_wave.cli._screen import note
 from nmes_wave.errors import FormatError, NmesWaveError, PresetError, SpecError
+from nmes_wave.files import file_path
 
 if TYPE_CHECKING:
     from nmes_wave.limits import Limits
@@ -113,7 +114,7 @@ def load_file(name: str) -> StimProtocol:
     from nmes_wave.spec import StimProtocol
 
     try:
-        return StimProtocol.load(Path(name).expanduser())
+        return StimProtocol.load(file_path(name))
     except SpecError as error:
         raise FormatError(f"{name}: {error}") from None
 

@@ -12,6 +12,7 @@ import typer
 
 from nmes_wave.cli._options import UsageError
 from nmes_wave.errors import FormatError, SinkError
+from nmes_wave.files import file_path
 
 Target = Annotated[
     Path,
@@ -27,7 +28,7 @@ def whole(path: Path) -> Iterator[Path]:
     writes beside the file (a sidecar) comes along, and that nothing is left
     after an error.
     """
-    path = path.expanduser()
+    path = file_path(path)
     folder = path.parent
     if not folder.is_dir():
         raise UsageError(f"{path}: there is no folder {folder}")

@@ -38,6 +38,7 @@ from nmes_wave.plot.captions import clock
 if TYPE_CHECKING:
     from nmes_wave.plan import Plan
     from nmes_wave.session import Session
+    from nmes_wave.spec import StimProtocol
     from nmes_wave.status import Status
 
 #: Beside those that end every command, what would suspend or kill: a suspended
@@ -153,6 +154,8 @@ def run(
 
     if control not in (None, "-"):
         raise UsageError(f"--control {control}: only - (standard input) can be obeyed")
+    if not 0 <= intensity <= 1:
+        raise UsageError(f"--intensity {intensity:g}: must be 0 to 1")
     if remark and log is None:
         raise UsageError("--note goes into the record: give --log FILE as well")
     try:
@@ -160,14 +163,18 @@ def run(
     except SinkUnavailableError as error:
         # no device has been asked yet: it is the options that do not fit
         raise UsageError(str(error)) from None
-    protocol = stimulus(
-        name,
-        amplitude_ma,
-        accept_assumptions,
-        contractions,
-        fields,
-        for_hardware=hardware,
-    )
+
+    def meant(name: str) -> StimProtocol:
+        return stimulus(
+            name,
+            amplitude_ma,
+            accept_assumptions,
+            contractions,
+            fields,
+            for_hardware=hardware,
+        )
+
+    protocol = meant(name)
     if hardware and not full_scale_ma:
         raise UsageError(
             f"sink {sink} needs --full-scale-ma: the current in mA that your hardware "
@@ -175,6 +182,10 @@ def run(
         )
     settings = grid(protocol, sample_rate_hz, dtype, full_scale_ma, edges)
     plan = build_plan(protocol, settings, limit_set(limits))
+
+    def compiled(name: str) -> Plan:
+        return build_plan(meant(name), settings, plan.limits)
+
     session = Session(
         plan,
         sink=sink,
@@ -187,11 +198,12 @@ def run(
     try:
         with (
             orderly_signals(*SUSPENDING) as caught,
-            _driver(session, lines=control is not None) as drive,
+            _driver(session, compiled if control is not None else None) as drive,
             session,
             session.emergency_stop_on(*caught),
         ):
             cautions(plan)
+            _caution_total(plan)
             if intensity == 0:
                 note(SILENCE)
             drive(intensity)
@@ -208,12 +220,28 @@ def run(
         _tell(plan, status, sink, intensity, chosen=not full_scale_ma, as_json=json)
 
 
+def _caution_total(plan: Plan) -> None:
+    """Say so if pulses of several channels together can exceed the total's cap."""
+    from nmes_wave.limits import check
+
+    limit_ma = plan.limits.max_total_current_ma
+    if limit_ma is None:
+        return
+    for finding in check(plan.protocol, plan.limits).findings:
+        if finding.rule == "total_current_ma" and (finding.value or 0) > limit_ma:
+            note(
+                f"caution: channels together can reach {finding.value:g} mA; a pulse "
+                f"that would lift the sum above {limit_ma:g} mA is left out (of two "
+                "that begin together, the later channel's), and counts as capped"
+            )
+
+
 def _driver(
-    session: Session, *, lines: bool
+    session: Session, compiled: Callable[[str], Plan] | None
 ) -> AbstractContextManager[Callable[[float], None]]:
     """Return what starts the session, at an intensity, and stays until its end."""
-    if lines:
-        return controlled(session)
+    if compiled is not None:
+        return controlled(session, compiled)
     if is_operable():
         from nmes_wave.cli._operate import operated
 
@@ -247,12 +275,14 @@ def _tell(
         emit_json({**asked, **dataclasses.asdict(status)})
         return
     median_us, _, longest_us = status.callback_us
+    reached_s = status.frame / plan.output.sample_rate_hz
+    left_out = f", {status.capped:,} capped or left out" if status.capped else ""
     emit_facts(
         {
             "sink": sink,
-            "delivered": f"{clock(plan.duration_s)}, {status.frame:,} frames at "
-            f"{plan.output.sample_rate_hz:g} Hz",
-            "pulses": f"{status.pulses:,} at intensity {intensity:g}",
+            "delivered": f"{clock(reached_s)} of {clock(plan.duration_s)}, "
+            f"{status.frame:,} frames at {plan.output.sample_rate_hz:g} Hz",
+            "pulses": f"{status.pulses:,}, begun at intensity {intensity:g}{left_out}",
             "full scale": scale_words(plan, chosen=chosen),
             "underruns": f"{status.underruns}",
             "stop": f"at worst {status.worst_stop_ms:.3g} ms to silence",

@@ -345,7 +345,13 @@ class _Load:
                if load == self.load]  # fmt: skip
         # A load makes the gain rise from zero, a start does not.
         starts = any(row.kind == "start" for row in self.commands)
-        return [(0.0, first, self.load > 0 and not starts), *own]
+        begun = [(0.0, first, self.load > 0 and not starts)]
+        for at, wanted, from_zero in own:
+            if at == begun[-1][0]:
+                # nothing lies between the two: the gain still rises from zero
+                from_zero |= begun.pop()[2]
+            begun.append((at, wanted, from_zero))
+        return begun
 
 
 def _start_intensity(record: EventRecord, channel: int) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,8 +89,11 @@ class Comparison:
         )
 
     def __str__(self) -> str:
+        verdict = "PASS" if self.passed else "FAIL"
+        if replace(self, not_reached=0).passed and not self.passed:
+            verdict = "ENDED EARLY"
         lines = [
-            f"{'PASS' if self.passed else 'FAIL'}: {self.matched} of "
+            f"{verdict}: {self.matched} of "
             f"{self.delivered} delivered events are as planned"
         ]
         if not self.full_intensity:

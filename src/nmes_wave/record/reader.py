@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nmes_wave.errors import FormatError
 from nmes_wave.faults import Fault
+from nmes_wave.files import file_path
 from nmes_wave.output import Output
 from nmes_wave.record.rows import (
     ABSENT,
@@ -171,7 +172,7 @@ def read_events(path: str | os.PathLike[str]) -> EventRecord:
         If table or sidecar cannot be read or are not a record's; with the
         file and the line. A cut last line is no error.
     """
-    table = Path(path).expanduser()
+    table = file_path(path)
     sidecar = read_sidecar(sidecar_path(table))
     reading = _Table(table, sidecar)
     try:

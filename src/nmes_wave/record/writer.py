@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from nmes_wave.errors import FormatError
 from nmes_wave.faults import Fault
+from nmes_wave.files import file_path
 from nmes_wave.plan import Plan
 from nmes_wave.record.rows import (
     HEADER,
@@ -36,6 +37,8 @@ from nmes_wave.record.sidecar import (
 
 #: Time between two looks at the ring. What is due is written at every look.
 POLL_S = 0.1
+#: So many at once mean that more is waiting.
+BUSY_RECORDS = 2000
 #: `close` waits this long for a disk that does not answer.
 CLOSE_S = 5.0
 
@@ -57,6 +60,7 @@ class _News(NamedTuple):
     n_plans: int
     start: Start | None
     device_lost: str | None
+    facts: RecordFacts
 
 
 class RecordWriter:
@@ -111,7 +115,8 @@ class RecordWriter:
         facts: RecordFacts,
         fail: Callable[[], None],
     ) -> None:
-        self.path = Path(path).expanduser()
+        # absolute: the program may change its directory
+        self.path = file_path(path).absolute()
         if self.path.suffix != ".tsv":
             raise FormatError(
                 f"{self.path}: the name of a record ends in .tsv; BIDS asks for "
@@ -126,13 +131,12 @@ class RecordWriter:
         self._format = RowFormat(self._plans)
         self._start: Start | None = None
         self._device_lost: str | None = None
-        self._told = _News(0, None, None)
+        self._told = _News(0, None, None, facts)
         self._held: deque[_Held] = deque()
-        self._hold_s = 0.0
-        if facts.latency_s > 0:
-            # a lost device is noticed this late
-            notice_s = max(0.25, 4 * facts.latency_s) + POLL_S
-            self._hold_s = facts.latency_s + notice_s
+        self._lost_from: float | None = None
+        self._gone_from = np.inf
+        self._clock_s = 0.0
+        self._turned = time.monotonic()
         self._lost = 0
         self._faulted = False
         self._last = np.zeros(1, RECORD_DTYPE)
@@ -181,6 +185,16 @@ class RecordWriter:
         """Start the thread; the files are open."""
         self._thread.start()
 
+    def connect(self, facts: RecordFacts) -> None:
+        """Tell of the device, now that it is open; before `start`."""
+        self._facts = facts
+
+    def discard(self) -> None:
+        """Remove both files; nothing was delivered."""
+        self._close_file()
+        for path in (self.path, sidecar_path(self.path)):
+            path.unlink(missing_ok=True)
+
     def mark_start(self, intensity: Sequence[float] | None = None) -> None:
         """Note the time: the session is about to start delivering.
 
@@ -197,9 +211,14 @@ class RecordWriter:
         """Add the plan of the next load; as the engine gets it."""
         self._plans.append(plan)
 
-    def lose(self, reason: str) -> None:
-        """Note that the device is lost; it may never again tell the engine."""
-        self._device_lost = self._device_lost or reason
+    def lose(self, reason: str, frame: float | None = None) -> None:
+        """Note that the device is lost; it may never again tell the engine.
+
+        `frame` is the first that it did not take, None: not known.
+        """
+        if self._device_lost is None:
+            self._lost_from = frame
+            self._device_lost = reason
 
     def close(self) -> None:
         """Write what is left and close; in bounded time, never raises."""
@@ -224,8 +243,10 @@ class RecordWriter:
 
     def _run(self) -> None:
         try:
-            while not self._closing.wait(POLL_S):
-                self._turn()
+            pause_s = POLL_S
+            while not self._closing.wait(pause_s):
+                # a sink that no clock paces fills the ring as fast as this empties it
+                pause_s = POLL_S if self._turn() < BUSY_RECORDS else 0.0
             self._turn(last=True)
         except OSError as error:
             self.failure = f"{self.path}: {error.strerror or error}"
@@ -235,11 +256,18 @@ class RecordWriter:
         if self.failure is not None:
             self._fail()
 
-    def _turn(self, *, last: bool = False) -> None:
+    def _turn(self, *, last: bool = False) -> int:
+        """Take and write what is due; return how many records were taken."""
         if self._linked and os.fstat(self._file).st_nlink == 0:
             raise FileNotFoundError(0, "the file was deleted")
         records, lost = self._take()
-        now = time.monotonic()
+        taken = len(records)
+        # Time in which this process was awake: after it was frozen, rows must not be
+        # due before anybody else has noticed that the device is lost.
+        now_s = time.monotonic()
+        self._clock_s += min(now_s - self._turned, 2 * POLL_S)
+        self._turned = now_s
+        now = self._clock_s
         records = self._completed(records, lost)
         if (records["kind"] == RecordKind.START).any() and self._start is None:
             self.mark_start()
@@ -258,6 +286,15 @@ class RecordWriter:
         while self._held and (last or self._is_due(self._held[0], now)):
             held = self._held.popleft()
             self._write(self._format.lines(held.records, held.unconfirmed))
+        return taken
+
+    @property
+    def _hold_s(self) -> float:
+        latency_s = self._facts.latency_s
+        if latency_s == 0:
+            return 0.0
+        # a lost device is noticed this late
+        return latency_s + max(0.25, 4 * latency_s) + POLL_S
 
     def _is_due(self, held: _Held, now: float) -> bool:
         # the engine may have begun a plan before `load` was called with it
@@ -266,6 +303,9 @@ class RecordWriter:
 
     def _completed(self, records: NDArray[np.void], lost: int) -> NDArray[np.void]:
         """Add what the engine could not record: lost records, a lost device."""
+        if self._faulted:
+            # the engine may tell, later, what was told here already
+            records = records[records["kind"] != RecordKind.FAULT]
         rows = [records]
         if len(records):
             self._last = records[-1:].copy()
@@ -275,7 +315,14 @@ class RecordWriter:
             rows.append(self._row(RecordKind.RECORDS_LOST, lost - self._lost))
             self._lost = lost
         if self._device_lost is not None and not self._faulted:
-            rows.append(self._row(RecordKind.FAULT, Fault.DEVICE_LOST))
+            row = self._row(RecordKind.FAULT, Fault.DEVICE_LOST)
+            if self._lost_from is not None:
+                row["onset"] = self._lost_from
+                # its place in time is before the events that were not taken
+                early = int(np.searchsorted(records["onset"], self._lost_from))
+                rows = [records[:early], row, records[early:]]
+            else:
+                rows.append(row)
             self._faulted = True
         return np.concatenate(rows)
 
@@ -301,19 +348,27 @@ class RecordWriter:
             since = at if guard[row] else at - self._facts.latency_s * self._rate
             # what is handed over after an underrun is delivered
             until = at if underrun[row] else np.inf
-            for held in self._held:
-                onset = held.records["onset"]
-                end = np.floor(onset) + held.records["n_frames"]
-                held.unconfirmed |= (
-                    (held.records["kind"] <= RecordKind.CAPPED)
-                    & (onset < until)
-                    & (end > since)
-                )
+            if gone[row]:
+                self._gone_from = min(self._gone_from, since)
+            self._leave_open(since, until)
+        if self._gone_from < np.inf:
+            self._leave_open(self._gone_from, np.inf)
+
+    def _leave_open(self, since: float, until: float) -> None:
+        """Mark the held events that end after one frame and begin before another."""
+        for held in self._held:
+            onset = held.records["onset"]
+            end = np.floor(onset) + held.records["n_frames"]
+            held.unconfirmed |= (
+                (held.records["kind"] <= RecordKind.CAPPED)
+                & (onset < until)
+                & (end > since)
+            )
 
     # -- files ------------------------------------------------------------------
 
     def _news(self) -> _News:
-        return _News(len(self._plans), self._start, self._device_lost)
+        return _News(len(self._plans), self._start, self._device_lost, self._facts)
 
     def _sidecar(self) -> bytes:
         self._told = self._news()
@@ -321,7 +376,7 @@ class RecordWriter:
         self._format = RowFormat(plans)
         return sidecar_text(
             [plan_entry(plan) for plan in plans],
-            self._facts,
+            self._told.facts,
             self._told.start,
             self._told.device_lost,
         )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmes_wave.errors import FormatError, SinkLostError, SinkOpenError, StateError
+from nmes_wave.files import file_path
 from nmes_wave.output import FLOAT32_UNIT, Output
 from nmes_wave.sinks.base import check_block
 from nmes_wave.sinks.flac import FlacFile, load_soundfile
@@ -87,7 +88,7 @@ class FileSink:
     hardware = False
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
+        self.path = file_path(path)
         self._suffix = self.path.suffix.lower()
         if self._suffix not in SUFFIXES:
             given = f"suffix {self.path.suffix}" if self._suffix else "without a suffix"
