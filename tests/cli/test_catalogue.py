@@ -206,3 +206,18 @@ def test_markup_in_a_file_is_printed_as_it_is(cli, protocol, tmp_path):
     dataclasses.replace(protocol, channels=(channel,)).save(tmp_path / "a.toml")
     out = cli("show", "a.toml").out
     assert out.count("[red]knee[/red]") == 2
+
+
+def test_show_tells_of_timing_and_electrodes(cli):
+    assert "channel_timing = simultaneous" in cli("show", "icu-kho-2015").out
+    out = " ".join(cli("show", "icu-athens").out.split())
+    assert "channel_timing = simultaneous reported: karatzanos-2012" in out
+    assert "electrodes: two of the size for each channel" in out
+    out = " ".join(cli("show", "acl-feil-2011-kneehab").out.split())
+    assert "channel_timing" not in out
+    assert "electrodes: two" not in out
+
+
+def test_show_tells_the_note_of_an_outcome(cli):
+    out = " ".join(cli("show", "acl-feil-2011-polystim").out.split())
+    assert "Kneehab was better, not this arm." in out

@@ -189,3 +189,20 @@ def test_set_is_not_for_files(cli, protocol_file):
     result = cli("check", protocol_file, "--set", "on_s=5")
     assert result.code == 2
     assert "--set is for presets" in result.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--set", "on_s=5", "--set", "on_s=6"], "--set on_s: given twice"),
+        (["--set", "on_s=5", "--set", " on_s =5"], "--set on_s: given twice"),
+        (
+            ["--set", "contractions=3", "--contractions", 4],
+            "--contractions and --set contractions: give one of them",
+        ),
+    ],
+)
+def test_a_field_given_twice_is_refused(cli, options, words):
+    result = cli("check", PRESET, *options)
+    assert result.code == 2
+    assert words in result.err

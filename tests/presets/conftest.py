@@ -19,8 +19,9 @@ def load(tmp_path: Path) -> Load:
     with as_file(files("nmes_wave.presets").joinpath("data")) as data:
         shutil.copy(data / "assumptions.toml", tmp_path)
     fields = ("authors", "title", "year", "journal", "pages", "doi", "url")
-    policy = {"source": "a-2000, all", "clauses": [], "codes": []}
+    policy: dict[str, Any] = {"source": "a-2000, all", "clauses": [], "codes": []}
     policy |= dict.fromkeys(("title", "scope", "disclaimer"), "x")
+    policy["settings"] = [{"name": "all", "population": "", "presets": ["a"]}]
     references = {"a-2000": dict.fromkeys(fields, "x")}
     for name, table in {"references": references, "policy": policy}.items():
         (tmp_path / f"{name}.toml").write_text(tomli_w.dumps(table), encoding="utf-8")

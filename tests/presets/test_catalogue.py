@@ -10,7 +10,7 @@ import pytest
 from made_presets import ACL, NAMES, TKA, Copy
 
 from nmes_wave import presets
-from nmes_wave.errors import FormatError
+from nmes_wave.errors import FormatError, PresetError
 from nmes_wave.presets.catalogue import Catalogue
 
 
@@ -65,6 +65,33 @@ def test_a_value_without_its_words_is_refused(
         name,
         rf"values\.{field}\.{words}.*must be given where kind is .{kind}",
     )
+
+
+@pytest.mark.parametrize("source", ["conley-2021", "conley-2021, "])
+def test_a_source_without_its_place_is_refused(copy: Copy, source: str) -> None:
+    catalogue = copy.edit(TKA, lambda d: d["values"]["rate_hz"].update(source=source))
+    refused(catalogue, TKA, r"rate_hz\.source = 'conley-2021.*and the place")
+
+
+def test_a_preset_that_no_setting_names_is_refused_alone(copy: Copy) -> None:
+    def forget(policy: dict[str, Any]) -> None:
+        for setting in policy["settings"]:
+            setting["presets"] = [n for n in setting["presets"] if n != TKA]
+
+    catalogue = copy.edit("policy", forget)
+    refused(catalogue, TKA, rf"^policy\.toml: no setting names {TKA}")
+    assert catalogue.load(ACL).status == "complete"
+
+
+@pytest.mark.parametrize("text", ["a = " + 5000 * "1", "a = " + 5000 * "["])
+def test_a_file_that_toml_cannot_hold_is_refused_by_name(copy: Copy, text: str) -> None:
+    (copy.root / f"{TKA}.toml").write_text(text, encoding="utf-8")
+    refused(copy.catalogue, TKA, rf"^{TKA}\.toml: ")
+
+
+def test_a_folder_that_is_not_there_is_refused(copy: Copy) -> None:
+    with pytest.raises(PresetError, match=r"no folder of presets: .*nowhere"):
+        Catalogue(copy.root / "nowhere").names()
 
 
 @pytest.mark.parametrize(("name", "field", "kind"), VALUES)

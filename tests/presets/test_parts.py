@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from made_presets import Load, grouped, moved, study
+from made_presets import Load, grouped, moved, sourced, study
 
 import nmes_wave as nw
+from nmes_wave import presets
 from nmes_wave.errors import FormatError, PresetError
 
 # ---- groups ------------------------------------------------------------------
@@ -183,3 +184,35 @@ def test_words_have_no_range(load: Load) -> None:
     data["values"]["waveform"] |= {"low": "burst", "note": "so"}
     with pytest.raises(FormatError, match="waveform has no ranges"):
         load(data)
+
+
+# ---- timing of several channels ----------------------------------------------
+
+
+def test_channels_are_assumed_to_be_simultaneous_where_there_are_several(
+    load: Load,
+) -> None:
+    assert load(study()).value("channel_timing") is None
+    data = study() | {"groups": [{"muscle": "both", "channels": ["left", "right"]}]}
+    preset = load(data)
+    assert "channel_timing" in [v.field for v in preset.assumptions]
+    protocol = preset.protocol(20)
+    assert "channel_timing = simultaneous" in protocol.description
+    assert "channel_timing = simultaneous" in str(preset)
+    left, right = protocol.channels
+    assert (left.start_s, left.stages) == (right.start_s, right.stages)
+
+
+def test_a_source_for_the_timing_of_channels_makes_it_no_assumption(load: Load) -> None:
+    data = study() | {"groups": [{"muscle": "both", "channels": ["left", "right"]}]}
+    data["values"]["channel_timing"] = sourced("simultaneous")
+    assert "channel_timing" not in [v.field for v in load(data).assumptions]
+    data["values"]["channel_timing"] = sourced("alternating")
+    with pytest.raises(
+        FormatError, match=r"channel_timing.*must be one of 'simultaneous'"
+    ):
+        load(data)
+
+
+def test_shifted_channels_are_not_called_simultaneous() -> None:
+    assert presets.load("wave-distributed").value("channel_timing") is None

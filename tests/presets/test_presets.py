@@ -51,6 +51,10 @@ def test_a_population_is_words_in_any_order_and_case() -> None:
     assert set(found) < set(presets.names(population="knee"))
     assert presets.names("complete", "knee arthroplasty") == (TKA,)
     assert presets.names(population="of no such people") == ()
+    assert presets.names(population="kne") == ()
+    assert ACL in presets.names(population="lieber, anterior")
+    with pytest.raises(SpecError, match="population = 5: must be text"):
+        presets.names(population=5)  # type: ignore[arg-type]
 
 
 def test_importing_reads_no_file_and_nothing_heavy() -> None:
@@ -324,3 +328,72 @@ def test_any_choice_keeps_the_arithmetic_and_the_file(
         period += up + Fraction(down, 10)
     assert protocol.channels[0].exact_end_s == contractions * period
     assert StimProtocol.from_toml(protocol.to_toml()) == protocol
+
+
+@pytest.mark.parametrize("accept", [1, "yes", None])
+def test_assumptions_are_accepted_by_true_alone(accept: Any) -> None:
+    for name in (TKA, "acl-fitzgerald-2003"):
+        with pytest.raises(PresetError, match=r"accept_assumptions = .*True or False"):
+            presets.load(name).protocol(20, accept_assumptions=accept)
+
+
+@pytest.mark.parametrize(
+    ("override", "minutes"),
+    [
+        ({"off_s": 30}, "40"),  # 60 x (10 + 30) s
+        ({"on_s": 5, "off_s": 15}, "20"),
+        ({"ramps_count_as_on": False}, "34"),  # 60 x (2 + 10 + 2 + 20) s
+    ],
+)
+def test_derived_contractions_say_how_long_they_take_with_other_times(
+    override: dict[str, Any], minutes: str
+) -> None:
+    preset = presets.load(ACL)
+    protocol = preset.protocol(20, **override)
+    assert protocol.description.endswith(f"they now take {minutes} min")
+    assert protocol.duration_s == pytest.approx(60 * float(minutes))
+    for silent in ({"contractions": 9, **override}, {"ramp_up_s": 1}):
+        assert "they now take" not in preset.protocol(20, **silent).description
+    # printed by the study itself, so not derived from a length
+    assert "they now take" not in presets.load(TKA).protocol(20, off_s=9).description
+
+
+# ---- what a study found ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "result", "words"),
+    [
+        ("acl-feil-2011-polystim", "difference", "Kneehab was better"),
+        ("acl-jner-2019", "difference", "regained more, not this arm"),
+        ("acl-rebai-2002-80hz", "difference", "20 Hz was better"),
+        ("acl-taradaj-2013", "difference", "authors' conclusion"),
+        ("acl-jo-2025", "within group", "One group"),
+        ("acl-paternostro-sluga-1999", "no difference", "words of a summary"),
+    ],
+)
+def test_a_result_that_could_mislead_has_a_note(
+    name: str, result: str, words: str
+) -> None:
+    preset = presets.load(name)
+    told = [o for o in preset.evidence.outcomes if words in o.note]
+    assert {o.result for o in told} == {result}
+    assert all(o.note in str(preset) for o in told)
+
+
+@pytest.mark.parametrize("arm", ["kneehab", "polystim"])
+def test_a_change_of_one_group_is_no_difference_between_groups(arm: str) -> None:
+    evidence = presets.load(f"acl-feil-2011-{arm}").evidence
+    assert [(o.time, o.result) for o in evidence.outcomes] == [
+        ("at each time point", "difference"),
+        ("6 months", "within group"),
+    ]
+    assert "6 weeks, 12 weeks, and 6 months" in evidence.design
+
+
+def test_text_says_that_two_electrodes_are_built_of_one_size() -> None:
+    words = "electrodes: two of the size"
+    for name in (TKA, "acl-feil-2011-polystim"):
+        assert words in str(presets.load(name))
+    for name in (ACL, "acl-feil-2011-kneehab"):  # no size; four sizes
+        assert words not in str(presets.load(name))

@@ -169,6 +169,8 @@ def stimulus(
         )
     changes = _changes(fields or [])
     if contractions is not None:
+        if "contractions" in changes:
+            raise UsageError("--contractions and --set contractions: give one of them")
         changes["contractions"] = contractions
     return preset.protocol(
         amplitude_ma=EXAMPLE_AMPLITUDE_MA if amplitude_ma is None else amplitude_ma,
@@ -193,10 +195,13 @@ def _changes(fields: list[str]) -> dict[str, Any]:
         field, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--set {text}: must be FIELD=VALUE, such as on_s=10")
+        field = field.strip()
+        if field in changes:
+            raise UsageError(f"--set {field}: given twice, must be given once")
         try:
-            changes[field.strip()] = json.loads(value)
+            changes[field] = json.loads(value)
         except ValueError:
-            changes[field.strip()] = value.strip()
+            changes[field] = value.strip()
     for name in ("amplitude_ma", "accept_assumptions"):
         if name in changes:
             option = name.replace("_", "-")

@@ -11,6 +11,7 @@ from nmes_wave.cli._screen import console, emit_json, printable
 from nmes_wave.cli.catalogue import STATUS_COLOURS
 from nmes_wave.errors import NmesWaveError
 from nmes_wave.plot.captions import clock, event_words, train_words
+from nmes_wave.presets.text import TWO_ELECTRODES, has_one_size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,6 +121,8 @@ class _Page:
         if preset.omitted:
             what = "; ".join(omission.what for omission in preset.omitted)
             self.line(f"NOT IN THE PROTOCOL: {what}", style="bold yellow")
+        if has_one_size(preset):
+            self.line(TWO_ELECTRODES)
 
     def assumptions(self) -> None:
         from rich.panel import Panel

@@ -65,12 +65,15 @@ def names(
         ``complete``, ``partial`` or ``entry``; None: all.
     population
         Words, such as ``"knee arthroplasty"`` or ``"icu"``: those presets that
-        have all of them in name, title or population, in any case; None: all.
+        have all of them, as whole words in any case, in name, title or
+        population; None: all.
 
     Raises
     ------
     PresetError
         For a status that does not exist.
+    SpecError
+        For a population that is no text.
     """
     return _shipped().names(status, population)
 

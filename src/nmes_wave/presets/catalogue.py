@@ -9,6 +9,7 @@ that lost a source must not look like one that has it.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,13 +63,15 @@ class Catalogue:
         if status is not None and status not in get_args(Status):
             known = [*get_args(Status)]
             raise PresetError(f"no status {status!r}: {nearest(str(status), known)}")
+        if population is not None and not isinstance(population, str):
+            raise SpecError("population", population, "must be text")
         if status is None and population is None:
             return tuple(self._names)
-        words = (population or "").casefold().split()
+        words = _words(population or "")
         return tuple(
             name
             for name in self._names
-            if _is_about(self.load(name), words)
+            if words <= _words(_about(self.load(name)))
             and status in (None, self.load(name).status)
         )
 
@@ -109,7 +112,10 @@ class Catalogue:
 
     @cached_property
     def _names(self) -> list[str]:
-        files = sorted(f.name for f in self._root.iterdir())
+        try:
+            files = sorted(f.name for f in self._root.iterdir())
+        except OSError as error:
+            raise PresetError(f"no folder of presets: {error}") from None
         return [
             name.removesuffix(".toml")
             for name in files
@@ -119,7 +125,9 @@ class Catalogue:
     def _read(self, file: str) -> dict[str, Any]:
         try:
             return tomllib.loads(self._root.joinpath(file).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
+            # tomllib lets through a plain ValueError of an endless number, and the
+            # recursion of arrays in arrays.
             raise FormatError(f"{file}: {error}") from None
 
     def _read_preset(self, name: str) -> Preset:
@@ -131,6 +139,11 @@ class Catalogue:
             keys = self._check_keys(contents)
             values, lacking = self._assume(contents)
         head = contents.head
+        if name not in self.policy.presets:
+            raise FormatError(
+                f"{_POLICY}: no setting names {name}: put it into one, the one "
+                "without touches if it touches nothing"
+            )
         indications, exclusions = self.policy.touched(name)
         order = [*FIELDS]
         return Preset(
@@ -183,9 +196,12 @@ class Catalogue:
             raise SpecError(f"not_found.{ALL_ELSE}", lacking[ALL_ELSE].note, words)
         told = contents.fields | {p.field for p in contents.parameters}
         on_s = [float(str(v.value)) for v in values if v.field == "on_s"]
+        n_channels = sum(len(group.channels) for group in contents.groups)
         for row in self.assumptions:
             fits = kind in row.kinds and not told & {row.field, *row.unless}
             if row.waveforms and waveform not in row.waveforms:
+                fits = False
+            if row.several_channels and n_channels == 1:
                 fits = False
             if not fits:
                 continue
@@ -198,9 +214,12 @@ class Catalogue:
         return values, lacking
 
 
-def _is_about(preset: Preset, words: list[str]) -> bool:
-    text = f"{preset.name} {preset.title} {preset.population}".casefold()
-    return all(word in text for word in words)
+def _about(preset: Preset) -> str:
+    return f"{preset.name} {preset.title} {preset.population}"
+
+
+def _words(text: str) -> set[str]:
+    return {*re.findall(r"\w+", text.casefold())}
 
 
 @contextmanager

@@ -56,14 +56,23 @@ class Outcome(Spec):
     time
         When.
     result
-        ``difference`` between the groups, ``no difference``, or ``mixed``.
+        ``difference`` between the groups, ``no difference``, or ``mixed``;
+        ``within group``: a change of one group, compared with no other.
     quote
         The words that say so.
+    note
+        What a reader should know of it, such as which group did better.
     """
 
     time: str
-    result: Literal["difference", "no difference", "mixed"]
+    result: Literal["difference", "no difference", "mixed", "within group"]
     quote: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        """One line."""
+        note = f" {self.note}" if self.note else ""
+        return f"{self.time}: {self.result}: “{self.quote}”{note}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +101,7 @@ class Evidence(Spec):
         """One line for each finding."""
         subjects = NOT_FOUND if self.subjects is None else f"{self.subjects}"
         lines = [f"design: {self.design}", f"subjects: {subjects}"]
-        lines += [f"{o.time}: {o.result}: “{o.quote}”" for o in self.outcomes]
+        lines += [str(outcome) for outcome in self.outcomes]
         if not self.outcomes:
             lines.append(f"outcomes: {NOT_FOUND}")
         lines += [f"limitation: “{words}”" for words in self.limitations]

@@ -18,10 +18,11 @@ from nmes_wave.presets.values import (
     PresetKind,
     SourcedRange,
     SourcedValue,
+    in_words,
     stated,
 )
 from nmes_wave.presets.vocabulary import FIELDS
-from nmes_wave.spec import StimProtocol
+from nmes_wave.spec import Channel, StimProtocol
 from nmes_wave.spec._file import nearest
 
 if TYPE_CHECKING:
@@ -147,15 +148,17 @@ class Preset:
         **overrides
             Fields of the vocabulary to use instead of the preset's, such as
             ``contractions=3`` or ``interphase_gap_us=0``, on all channels; and the
-            preset's `parameters`.
+            preset's `parameters`. Each changes itself alone: a number of
+            contractions that was derived from the session's length stays, and the
+            description says how long they take with other times.
 
         Raises
         ------
         PresetError
             For an entry; a partial preset without `accept_assumptions`; an
-            amplitude for another channel; a phase that it does not have; an
-            override that is no field, or none of this waveform; a field that is
-            neither published nor assumed nor given.
+            `accept_assumptions` that is no bool; an amplitude for another channel;
+            a phase that it does not have; an override that is no field, or none of
+            this waveform; a field that is neither published nor assumed nor given.
         SpecError
             For a value out of range.
         """
@@ -169,14 +172,16 @@ class Preset:
         for group_settings in settings.values():
             stimulus.check_settings(self.name, group_settings, changes)
         amplitudes = self._amplitudes(amplitude_ma)
+        channels = tuple(
+            stimulus.channel(name, settings[group.muscle], amplitudes[name])
+            for group in self.groups
+            for name in group.channels
+        )
+        told = self._retimed(channels, changes)
         return StimProtocol(
             name=self.name,
-            channels=tuple(
-                stimulus.channel(name, settings[group.muscle], amplitudes[name])
-                for group in self.groups
-                for name in group.channels
-            ),
-            description=self._describe(chosen, settings, changes),
+            channels=channels,
+            description=self._describe(chosen, settings, changes, told),
         )
 
     def _check_status(self, accept: bool, changes: dict[str, Any]) -> None:
@@ -184,6 +189,8 @@ class Preset:
 
         A parameter that is given counts as sourced: its source is the user.
         """
+        if not isinstance(accept, bool):
+            raise PresetError(f"accept_assumptions = {accept!r}: must be True or False")
         if self.kind == "range":
             fields = dict.fromkeys(r.field for r in self.ranges)
             raise PresetError(
@@ -242,11 +249,29 @@ class Preset:
             )
         return amplitude_ma
 
+    def _retimed(
+        self, channels: tuple[Channel, ...], changes: dict[str, Any]
+    ) -> list[str]:
+        """Say how long derived contractions take with times of the user's."""
+        count = self.value("contractions")
+        timed = changes.keys() & {*stimulus.PERIOD}
+        if not (timed and count and count.kind == "derived"):
+            return []
+        if "contractions" in changes:
+            return []
+        minutes = float(max(channel.exact_end_s for channel in channels) / 60)
+        return [
+            f"contractions were derived with the published times, not with "
+            f"{', '.join(f for f in changes if f in timed)}: they now take "
+            f"{in_words(minutes)} min"
+        ]
+
     def _describe(
         self,
         phase: Phase | None,
         settings: dict[str, dict[str, Any]],
         changes: dict[str, Any],
+        retimed: list[str],
     ) -> str:
         waveforms = {group["waveform"] for group in settings.values()}
         # A given width is per phase, whatever the printed one meant.
@@ -257,7 +282,7 @@ class Preset:
             if v.field not in changes.keys() | moot
             and any(map(FIELDS[v.field].applies, waveforms))
         ]
-        changed = [stated(field, value) for field, value in changes.items()]
+        changed = [stated(field, value) for field, value in changes.items()] + retimed
         parts = {
             "Phase": [phase.name] if phase else [],
             "Assumed": assumed,

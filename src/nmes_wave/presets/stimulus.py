@@ -25,6 +25,8 @@ _REQUIRED = (
 )
 #: Any of these says how long it goes on, the first that is there.
 _LENGTHS = ("contractions", "main_stage_min", "session_min")
+#: What makes the length of a period.
+PERIOD = ("on_s", "off_s", "ramps_count_as_on")
 _ELECTRODES = ("electrode_size_cm", "electrode_diameter_cm")
 _OF_TRAIN = ("rate_hz", "first_interval_ms", "count", "phase_deg")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from nmes_wave.presets.values import Omission, SourcedRange, SourcedValue
 
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 #: Over what is assumed and over what is left out; both must not be missed.
 ASSUMED = "ASSUMED: no source gives these values"
 OMITTED = "NOT IN THE PROTOCOL, though the study did it"
+#: Of a preset with one size of electrode.
+TWO_ELECTRODES = (
+    "electrodes: two of the size for each channel, an assumption unless a source says "
+    "so; densities are those of the smallest, however many there are"
+)
 
 
 def in_full(preset: Preset) -> str:
@@ -45,12 +50,24 @@ def in_full(preset: Preset) -> str:
     ]
     if len(preset.channels) > 1:
         lines.append(f"channels: {', '.join(preset.channels)}")
+    if has_one_size(preset):
+        lines.append(TWO_ELECTRODES)
     for phase in preset.phases:
         lines.append(f"phase: {phase.name}" + f". {phase.note}" * bool(phase.note))
     for heading, body in sections.items():
         if body:
             lines += ["", heading, *(f"  {line}" for line in body)]
     return "\n".join(lines)
+
+
+def has_one_size(preset: Preset) -> bool:
+    """Whether it is built with electrodes of one size, which says not how many."""
+    size = preset.value("electrode_size_cm")
+    if preset.status == "entry":
+        return False
+    if size is None:
+        return preset.value("electrode_diameter_cm") is not None
+    return not isinstance(cast("tuple[object, ...]", size.value)[0], tuple)
 
 
 def told(value: SourcedValue | SourcedRange) -> list[str]:

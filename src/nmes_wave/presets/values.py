@@ -173,6 +173,8 @@ class Assumption(Spec):
         The kinds of presets it is for.
     unless
         Fields of which a source for one makes the assumption needless.
+    several_channels
+        Whether it is for presets with more than one channel alone.
     share_of_on
         The most that the value may be of the shortest on-time (None: no matter):
         a ramp of 2 s does not fit a contraction of 2 s.
@@ -184,6 +186,7 @@ class Assumption(Spec):
     waveforms: tuple[Waveform, ...] = ()
     kinds: tuple[PresetKind, ...] = ("study", "waveform")
     unless: tuple[str, ...] = ()
+    several_channels: bool = False
     share_of_on: float | None = None
 
     def _check(self) -> None:
@@ -388,8 +391,11 @@ def _check_source(spec: SourcedValue | SourcedRange, known: Field, kind: Kind) -
     for name in _NEEDED[kind]:
         if not getattr(spec, name).strip():
             raise spec._refuse(name, f"must be given where kind is {kind!r}")
-    if kind == "assumed" and spec.source:
-        raise spec._refuse("source", "an assumed value has none")
+    if kind == "assumed":
+        if spec.source:
+            raise spec._refuse("source", "an assumed value has none")
+    elif not spec.source.partition(",")[2].strip():
+        raise spec._refuse("source", "must be a citation key, a comma and the place")
 
 
 def _number(end: Any) -> float | None:

@@ -119,6 +119,8 @@ FIELDS: dict[str, Field] = {
     ),
     "count": Field(Count, builds=True, optional=True),
     "phase_deg": Field(_train["phase_deg"], "deg", builds=True, optional=True),
+    # The one timing of several channels that is built; `phase_deg` shifts pulses.
+    "channel_timing": Field(Literal["simultaneous"], optional=True),
     # How it is applied.
     "session_min": Field(_Positive, "min"),
     "main_stage_min": Field(_Positive, "min", optional=True),
