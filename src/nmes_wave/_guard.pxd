@@ -65,15 +65,21 @@ cdef inline bint join_total(
     return True
 
 
-cdef inline bint is_silent(const void* out, int64_t n_bytes) noexcept nogil:
-    # Most blocks are; no branch inside, so that the compiler takes four at once.
+cdef inline bint is_silent(
+    const Plan* plan, const void* out, int64_t frames
+) noexcept nogil:
+    # Most blocks are; no branch inside, so that the compiler takes four at once. By
+    # the size of a sample: a part of a block need not begin at a multiple of more.
     cdef const int32_t* words = <const int32_t*>out
+    cdef const int16_t* halves = <const int16_t*>out
     cdef int32_t bits = 0
-    cdef int64_t i, n = n_bytes // 4
-    for i in range(n):
-        bits |= words[i]
-    if n_bytes & 2:
-        bits |= (<const int16_t*>(words + n))[0]
+    cdef int64_t i, n = frames * plan.n_outputs
+    if plan.format == INT16:
+        for i in range(n):
+            bits |= halves[i]
+    else:
+        for i in range(n):
+            bits |= words[i]
     return bits == 0
 
 
@@ -95,7 +101,7 @@ cdef inline bint above_caps(
     cdef int64_t code, i
     cdef int c
     cdef double most = caps.total_ma * (1.0 + 1.0 / TOLERANCE), total
-    if is_silent(out, frames * plan.n_outputs * plan.sample_bytes):
+    if is_silent(plan, out, frames):
         return False
     for i in range(frames):
         total = 0.0
