@@ -24,6 +24,7 @@ from nmes_wave.grid import check_grid, snapped_protocol
 from nmes_wave.limits import Limits, check
 from nmes_wave.output import Output
 from nmes_wave.spec import StimProtocol
+from nmes_wave.spec._fields import is_number
 
 #: One row for each event; see `Plan.pulses`.
 PULSE_DTYPE = np.dtype(
@@ -271,11 +272,7 @@ def build_plan(
 
 
 def _instant(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(
-        value, (int, float, np.integer, np.floating)
-    ):
-        raise SpecError(name, value, "must be a number of frames")
-    if math.isnan(value):
+    if not is_number(value) or math.isnan(value):
         raise SpecError(name, value, "must be a number of frames")
     return max(float(value), 0.0)
 

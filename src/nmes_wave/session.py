@@ -35,6 +35,7 @@ from nmes_wave.files import file_path
 from nmes_wave.limits import Limits, check
 from nmes_wave.plan import Plan
 from nmes_wave.sinks import Sink, open_sink
+from nmes_wave.spec._fields import is_number
 from nmes_wave.status import ENGINE_STATES, Command, State, Status, percentiles_us
 from nmes_wave.stream import Stream
 
@@ -180,6 +181,7 @@ class Session:
         assert self._stream is not None
         try:
             self.stop()
+            # Closing drains as well; it must, after this has been interrupted.
             self._stream.drain()
         except BaseException:
             self.emergency_stop()
@@ -420,9 +422,11 @@ class Session:
             raise StateError(f"wait: start the session first; it is {self.state}")
         if timeout is None:
             deadline = math.inf
-        elif isinstance(timeout, bool) or not isinstance(timeout, Real):
-            raise SpecError("timeout", timeout, "must be seconds, or None")
-        elif math.isnan(timeout):
+        elif (
+            isinstance(timeout, bool)
+            or not isinstance(timeout, Real)
+            or math.isnan(timeout)
+        ):
             raise SpecError("timeout", timeout, "must be seconds, or None")
         else:
             deadline = time.monotonic() + float(timeout)
@@ -574,20 +578,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def _positive(name: str, value: float) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float, np.floating, np.integer))
-        or not 0 < value < 1e9
-    ):
+    if not is_number(value) or not 0 < value < 1e9:
         raise SpecError(name, value, "must be a number greater than 0, below 1e9")
     return float(value)
 
 
 def _intensity(name: str, value: object) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float, np.floating, np.integer))
-        or not 0 <= value <= 1
-    ):
+    if not is_number(value) or not 0 <= value <= 1:
         raise SpecError(name, value, "must be a number from 0 to 1")
     return float(value)

@@ -20,11 +20,14 @@ from typing import (
     Any,
     ClassVar,
     Literal,
+    TypeGuard,
     Union,
     get_args,
     get_origin,
     get_type_hints,
 )
+
+import numpy as np
 
 from nmes_wave.errors import SpecError
 
@@ -130,6 +133,13 @@ def conform(place: str, value: Any, hint: Any) -> Any:
     if not isinstance(value, hint):
         raise SpecError(place, value, f"must be {_named(hint)}")
     return value
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether `value` is a real number of Python or NumPy; a bool is none."""
+    return not isinstance(value, bool) and isinstance(
+        value, (int, float, np.integer, np.floating)
+    )
 
 
 def exact(value: float) -> Fraction:
