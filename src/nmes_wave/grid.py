@@ -138,35 +138,25 @@ def snapped_protocol(protocol: StimProtocol, output: Output) -> StimProtocol:
     Rounding can lengthen a phase by half a frame, and that counts for limits.
     """
 
-    def snapped(event: Pulse | Burst | CustomPulse) -> Pulse | Burst | CustomPulse:
+    def snapped(stage: Stage) -> Stage:
+        event = stage.event
         if not isinstance(event, Pulse):
-            return event
+            return stage
         width = _rounded(frames_of_us(event.phase_width_us, output))
         second = frames_of_us(event.phase_width_us, output) * exact(
             event.recovery_ratio
         )
         gap = frames_of_us(event.interphase_gap_us, output)
         frame_us = Fraction(1_000_000) / exact(output.sample_rate_hz)
-        return replace(
+        rounded = replace(
             event,
             phase_width_us=float(width * frame_us),
             interphase_gap_us=float(math.floor(gap + Fraction(1, 2)) * frame_us),
             recovery_ratio=_rounded(second) / width,
         )
+        return replace(stage, event=rounded)
 
-    return replace(
-        protocol,
-        channels=tuple(
-            replace(
-                channel,
-                stages=tuple(
-                    replace(stage, event=snapped(stage.event))
-                    for stage in channel.stages
-                ),
-            )
-            for channel in protocol.channels
-        ),
-    )
+    return protocol.with_stages(snapped)
 
 
 def _rounded(frames: Fraction) -> int:

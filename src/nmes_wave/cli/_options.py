@@ -226,18 +226,8 @@ def _scaled(protocol: StimProtocol, amplitude_ma: float) -> StimProtocol:
     highest = highest_ma(protocol)
     if highest == 0:
         raise UsageError("--amplitude-ma: every amplitude in the file is 0 mA")
-    return replace(
-        protocol,
-        channels=tuple(
-            replace(
-                channel,
-                stages=tuple(
-                    replace(s, amplitude_ma=amplitude_ma * (s.amplitude_ma / highest))
-                    for s in channel.stages
-                ),
-            )
-            for channel in protocol.channels
-        ),
+    return protocol.with_stages(
+        lambda s: replace(s, amplitude_ma=amplitude_ma * (s.amplitude_ma / highest))
     )
 
 

@@ -267,6 +267,7 @@ def _line(
     if kind == RecordKind.CUT:
         return _CUT % (onset_s, duration_s, channel, plan_frame, uc, load)
     if kind < RecordKind.CUT:
+        # a number finds its RecordKind's entry: to make one for each row costs more
         return _EVENT % (
             onset_s,
             duration_s,

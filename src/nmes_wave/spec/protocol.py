@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -316,6 +317,14 @@ class StimProtocol(Spec):
     def duration_s(self) -> float:
         """End of the longest channel."""
         return float(max(c.exact_end_s for c in self.channels))
+
+    def with_stages(self, change: Callable[[Stage], Stage]) -> StimProtocol:
+        """Return a protocol whose stages are what `change` makes of these."""
+        channels = [
+            replace(channel, stages=tuple(map(change, channel.stages)))
+            for channel in self.channels
+        ]
+        return replace(self, channels=tuple(channels))
 
     def to_toml(self) -> str:
         """Return the protocol as TOML; None and defaults are left out."""
