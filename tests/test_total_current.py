@@ -127,6 +127,15 @@ def test_other_trains_are_bounded_by_the_sum(train):
     assert both(mixed) == pytest.approx((40.0, 80.0))
 
 
+def test_channels_of_one_timeline_add_and_jitter_is_drawn_for_each():
+    sweep = {"rate_end_hz": 40.0}
+    assert both(protocol_of(channel("a", **sweep), channel("b", **sweep))) == (80, 80)
+    louder = channel("b", amplitude_ma=50.0, **sweep)
+    assert both(protocol_of(channel("a", **sweep), louder)) == (90, 90)
+    loose = {"jitter": 0.1}
+    assert both(protocol_of(channel("a", **loose), channel("b", **loose))) == (40, 80)
+
+
 def test_events_within_a_frame_of_each_other_are_bounded_by_the_sum():
     # 700 µs long; the next begins at their end, or 100 µs or 200 µs later
     for degrees, bound in [(12.6, 80.0), (14.4, 80.0), (16.2, 40.0)]:

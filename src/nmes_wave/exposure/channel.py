@@ -233,35 +233,33 @@ def _n_laid_out(stage: Stage) -> int:
     return n * stage.train.n_let
 
 
-def _kept(stage: Stage) -> list[int]:
+def _kept(stage: Stage) -> _Index:
     """Return the indices of the events of an on-period that are laid out."""
     n, edge = stage.n_events, _edge(stage)
     if not _is_long(stage):
-        return [*range(n)]
+        return np.arange(n)
     rate_hz, envelope = stage.train.rate_hz, stage.envelope
     fall_s = stage.on_period_s - envelope.ramp_down_s
     centres = [0, int(rate_hz * envelope.ramp_up_s), int(rate_hz * fall_s), n]
-    kept: list[int] = []
+    kept = []
     done = 0
     for centre in sorted(min(c, n) for c in centres):
         # No hole so short that a second sees across it.
         begin = done if centre - edge < done + edge else centre - edge
         done = min(n, max(done, centre + edge))
-        kept += range(begin, done)
-    return kept
+        kept.append(np.arange(begin, done))
+    return np.concatenate(kept)
 
 
 def _events_of(stage: Stage, part: float, shape: int) -> _Events:
     """Return the events of one on-period, from its begin."""
     train, envelope, on_s = stage.train, stage.envelope, stage.on_period_s
     kept = _kept(stage)
-    onset = np.array([train.onset_s(k, on_s) for k in kept])
-    latest = onset
-    if train.jitter:
-        latest = np.array([train.onset_s(k, on_s, train.jitter) for k in kept])
-    level = np.array([envelope.level(t, on_s) for t in onset.tolist()])
+    onset = train.onset_s(kept, on_s)
+    latest = train.onset_s(kept, on_s, train.jitter)
+    level = envelope.level(onset, on_s)
     by_width = envelope.modulates == "width"
-    sign = np.where(np.array(kept) % 2, -1, 1) if train.alternate_polarity else 1
+    sign = np.where(kept % 2, -1, 1) if train.alternate_polarity else 1
 
     events = np.zeros((len(kept), train.n_let), _EVENT)
     member = np.arange(train.n_let) * ((train.n_let_interval_ms or 0.0) / 1000)

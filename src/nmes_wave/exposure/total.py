@@ -75,10 +75,11 @@ def total_current(protocol: StimProtocol) -> TotalCurrent:
     that their on-periods meet in thousands of ways, the bound is the sum of
     amplitudes of those that may meet.
     """
-    reached = max(s.amplitude_ma for c in protocol.channels for s in c.stages)
+    channels = _together(protocol.channels)
+    reached = max(s.amplitude_ma for c in channels for s in c.stages)
     bound = reached
     budget = BUDGET
-    for meeting in _largest_first(_meetings(protocol)):
+    for meeting in _largest_first(_meetings(channels)):
         if meeting.sum_ma <= reached:
             break
         budget -= meeting.n_on_periods
@@ -95,6 +96,27 @@ def total_current(protocol: StimProtocol) -> TotalCurrent:
             low, high = stretch.highest_ma(reached)
             reached, bound = max(reached, low), max(bound, high)
     return TotalCurrent(reached_ma=reached, bound_ma=max(reached, bound))
+
+
+def _together(channels: Iterable[Channel]) -> list[Channel]:
+    """Return what adds up: channels of one timeline become one, of their sum.
+
+    Not where there is jitter, which each channel draws for itself.
+    """
+    sums: dict[object, Channel] = {}
+    for i, channel in enumerate(channels):
+        stages = channel.stages
+        drawn = i if any(stage.train.jitter for stage in stages) else None
+        timeline = [(s.event, s.train, s.duty_cycle, s.envelope) for s in stages]
+        key = (channel.start_s, channel.repeats, *timeline, drawn)
+        if key in sums:
+            pairs = zip(sums[key].stages, stages, strict=True)
+            stages = tuple(
+                replace(a, amplitude_ma=a.amplitude_ma + b.amplitude_ma)
+                for a, b in pairs
+            )
+        sums[key] = replace(channel, stages=stages)
+    return list(sums.values())
 
 
 # -- intervals ----------------------------------------------------------------
@@ -261,8 +283,8 @@ class _Meeting:
             yield _Stretch(a, b, on_periods, highest)
 
 
-def _meetings(protocol: StimProtocol) -> Iterator[_Meeting]:
-    strands = [s for i, c in enumerate(protocol.channels) for s in _strands(i, c)]
+def _meetings(channels: list[Channel]) -> Iterator[_Meeting]:
+    strands = [s for i, c in enumerate(channels) for s in _strands(i, c)]
     cuts = (t for strand in strands for t in strand.cuts())
     for a, b, active in _between_cuts(strands, cuts):
         cycles = [c for c in (s.cycle_s(a, b) for s in active) if c is not None]

@@ -52,9 +52,9 @@ class Waveforms:
         shift = begin_s * train.rate_hz + train.phase_deg / 360
         first = math.floor(-reach_s * train.rate_hz - shift) - 1
         last = math.ceil(length_s * train.rate_hz - shift) + 2
-        numbers = range(max(0, first), min(stage.n_events, last))
-        onset = np.array([train.onset_s(k, on_s) for k in numbers])
-        level = np.array([envelope.level(t, on_s) for t in onset.tolist()])
+        numbers = np.arange(max(0, first), min(stage.n_events, last))
+        onset = train.onset_s(numbers, on_s)
+        level = envelope.level(onset, on_s)
         member = np.arange(train.n_let) * ((train.n_let_interval_ms or 0.0) / 1000)
         by_width = envelope.modulates == "width"
         self._onset: _Array = (begin_s + onset[:, None] + member).ravel()

@@ -10,6 +10,7 @@ reader and the JSON Schema use the same annotations, so a bound is written once.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 from collections.abc import Iterable
@@ -142,6 +143,7 @@ def is_number(value: object) -> TypeGuard[float]:
     )
 
 
+@functools.lru_cache(4096)
 def exact(value: float) -> Fraction:
     """Return the decimal number that `value` prints as, exactly.
 

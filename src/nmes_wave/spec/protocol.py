@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,7 +54,7 @@ class Stage(Spec):
         if self.duty_cycle.repeats > 1:
             self.check_border(self, self.exact_period_s, "Stage.duty_cycle")
 
-    @property
+    @cached_property
     def exact_on_period_s(self) -> Fraction:
         """Length of one on-period, ramps included, as an exact decimal."""
         on = exact(self.duty_cycle.on_s)
@@ -61,37 +62,37 @@ class Stage(Spec):
             on += exact(self.envelope.ramp_up_s) + exact(self.envelope.ramp_down_s)
         return on
 
-    @property
+    @cached_property
     def exact_period_s(self) -> Fraction:
         """From one on-period's begin to the next one's."""
         return self.exact_on_period_s + exact(self.duty_cycle.off_s)
 
-    @property
+    @cached_property
     def exact_duration_s(self) -> Fraction:
         """All duty cycles, the last off-period included."""
         return self.exact_period_s * self.duty_cycle.repeats
 
-    @property
+    @cached_property
     def on_period_s(self) -> float:
         """Length of one on-period, ramps included."""
         return float(self.exact_on_period_s)
 
-    @property
+    @cached_property
     def duration_s(self) -> float:
         """All duty cycles, the last off-period included."""
         return float(self.exact_duration_s)
 
-    @property
+    @cached_property
     def n_events(self) -> int:
         """Events in each on-period; an N-let counts as one."""
         return self.train.count or self.train.n_events_fitting(self.exact_on_period_s)
 
-    @property
+    @cached_property
     def first_onset_s(self) -> float:
         """Earliest onset of the first event after an on-period's begin."""
         return self.train.onset_s(0, self.on_period_s)
 
-    @property
+    @cached_property
     def last_end_s(self) -> float:
         """Latest end of the last event after an on-period's begin, jitter included."""
         # With a first interval event 0 has no jitter term of its own to add.

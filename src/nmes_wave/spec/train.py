@@ -10,7 +10,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nmes_wave.spec._fields import (
     Count,
@@ -129,17 +132,25 @@ class Train(Spec):
             n = max(1, math.ceil(moved - tolerance - phase))
         return n
 
-    def onset_s(self, k: int, on_period_s: float, jitter: float = 0.0) -> float:
+    @overload
+    def onset_s(self, k: int, on_period_s: float, jitter: float = 0.0) -> float: ...
+    @overload
+    def onset_s(
+        self, k: NDArray[np.intp], on_period_s: float, jitter: float = 0.0
+    ) -> NDArray[np.float64]: ...
+    def onset_s(self, k: Any, on_period_s: float, jitter: float = 0.0) -> Any:
         """Return the onset of event `k` within its on-period, in seconds.
 
-        `jitter` is the event's own delay, in parts of a period.
+        `jitter` is the event's own delay, in parts of a period. `k` is a number
+        or an array of them.
         """
         q = k + self.phase_deg / 360 + jitter
         if self.rate_end_hz is not None:
             f0, f1 = self.rate_hz, self.rate_end_hz
-            return 2 * q / (f0 + math.sqrt(f0 * f0 + 2 * (f1 - f0) * q / on_period_s))
-        if self.first_interval_ms is not None and k > 0:
-            return (q - 1) / self.rate_hz + self.first_interval_ms / 1000
+            return 2 * q / (f0 + (f0 * f0 + 2 * (f1 - f0) * q / on_period_s) ** 0.5)
+        if self.first_interval_ms is not None:
+            longer_s = self.first_interval_ms / 1000 - 1 / self.rate_hz
+            return q / self.rate_hz + (k > 0) * longer_s
         return q / self.rate_hz
 
 
@@ -172,19 +183,31 @@ class Envelope(Spec):
     shape: Literal["linear", "cosine", "exponential"] = "linear"
     modulates: Literal["amplitude", "width"] = "amplitude"
 
-    def level(self, t_s: float, on_period_s: float) -> float:
-        """Return the envelope `t_s` after the on-period's begin, 0..1."""
-        if t_s < self.ramp_up_s:
-            r = t_s / self.ramp_up_s
-        elif self.ramp_down_s > 0 and on_period_s - t_s < self.ramp_down_s:
-            r = max(0.0, on_period_s - t_s) / self.ramp_down_s
-        else:
-            return 1.0
+    @overload
+    def level(self, t_s: float, on_period_s: float) -> float: ...
+    @overload
+    def level(
+        self, t_s: NDArray[np.float64], on_period_s: float
+    ) -> NDArray[np.float64]: ...
+    def level(self, t_s: Any, on_period_s: float) -> Any:
+        """Return the envelope `t_s` after the on-period's begin, 0..1.
+
+        `t_s` is a number or an array of them.
+        """
+        r = np.ones(np.shape(t_s))
+        if self.ramp_up_s > 0:
+            r = np.minimum(r, t_s / self.ramp_up_s)
+        if self.ramp_down_s > 0:
+            left_s = np.maximum(0.0, on_period_s - t_s)
+            r = np.minimum(r, left_s / self.ramp_down_s)
+        ramping = r < 1
         if self.shape == "cosine":
-            r = (1 - math.cos(math.pi * r)) / 2
+            r = (1 - np.cos(math.pi * r)) / 2
         elif self.shape == "exponential":
-            r = math.expm1(5 * r) / math.expm1(5)
-        return self.start_level + (1 - self.start_level) * r
+            r = np.expm1(5 * r) / math.expm1(5)
+        risen = self.start_level + (1 - self.start_level) * r
+        level = np.where(ramping, risen, 1.0)
+        return level if isinstance(t_s, np.ndarray) else float(level)
 
 
 @dataclass(frozen=True, kw_only=True)
