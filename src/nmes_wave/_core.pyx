@@ -153,6 +153,14 @@ cdef Instant as_instant(object pair):
     return t
 
 
+cdef int64_t frames_touched(const Shape* shape):
+    """Frames that an event of this shape touches at most."""
+    cdef double length = shape.length.hi
+    if shape.kind == RECTANGULAR_PULSE or shape.kind == SHAPED_PULSE:
+        length = shape.width.hi * (1 + shape.recovery_ratio) + shape.gap.hi
+    return <int64_t>length + 4    # cut at both ends, and each phase moved or rounded
+
+
 cdef class CompiledPlan:
     """A protocol in C memory: immutable, seekable, rendered without the GIL.
 
@@ -184,7 +192,8 @@ cdef class CompiledPlan:
         list channels,
         tuple trigger=None,
     ):
-        cdef int c
+        cdef int c, s
+        cdef int64_t longest
         self.plan.format = FORMATS[dtype]
         self.plan.sample_bytes = 2 if dtype == "int16" else 4
         self.plan.n_channels = len(channels)
@@ -205,6 +214,11 @@ cdef class CompiledPlan:
         )
         for c in range(self.plan.n_channels):
             fill_channel(&self.plan.channels[c], sample_rate_hz, snap, channels[c])
+            for s in range(self.plan.channels[c].n_stages):
+                longest = frames_touched(&self.plan.channels[c].stages[s].shape)
+                self.plan.event_tile_frames = min(
+                    max(longest, self.plan.event_tile_frames), self.plan.tile_frames
+                )
         self.at = -1
 
     def __dealloc__(self):

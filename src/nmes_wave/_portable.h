@@ -5,6 +5,7 @@
 #define NMES_WAVE_PORTABLE_H
 
 #include <stdint.h>
+#include <string.h>
 
 #ifdef _MSC_VER
 #include <intrin.h>
@@ -145,6 +146,44 @@ static inline void nw_denormals_restore(unsigned before) { _mm_setcsr(before); }
 static inline unsigned nw_denormals_off(void) { return 0; }
 static inline void nw_denormals_restore(unsigned before) { (void)before; }
 #endif
+
+/* Zeros that nobody reads soon: they go past the caches, at once and a half to
+ * twice the speed of memset in pieces (x86-64; elsewhere it is memset). Call
+ * nw_stream_end before another thread may look. */
+#if defined(__SSE2__) || defined(_M_X64)
+#include <emmintrin.h>
+static inline void nw_stream_zeros(void *out, int64_t bytes) {
+    char *p = (char *)out, *end = p + bytes;
+    char *line = (char *)(((uintptr_t)p + 63) & ~(uintptr_t)63);
+    const __m128i zeros = _mm_setzero_si128();
+    if (line > end) line = end;
+    memset(p, 0, (size_t)(line - p));
+    for (; line + 64 <= end; line += 64) {
+        _mm_stream_si128((__m128i *)line, zeros);
+        _mm_stream_si128((__m128i *)(line + 16), zeros);
+        _mm_stream_si128((__m128i *)(line + 32), zeros);
+        _mm_stream_si128((__m128i *)(line + 48), zeros);
+    }
+    memset(line, 0, (size_t)(end - line));
+}
+static inline void nw_stream_end(void) { _mm_sfence(); }
+#else
+static inline void nw_stream_zeros(void *out, int64_t bytes) {
+    memset(out, 0, (size_t)bytes);
+}
+static inline void nw_stream_end(void) {}
+#endif
+
+/* Asks for memory that will be written soon: 64-byte lines. */
+static inline void nw_fetch(const void *out, int64_t bytes) {
+#ifdef __GNUC__
+    for (const char *p = (const char *)out; bytes > 0; p += 64, bytes -= 64)
+        __builtin_prefetch(p, 1);
+#else
+    (void)out;
+    (void)bytes;
+#endif
+}
 
 /* Signals: a handler that sets a flag to 1 (the engine's emergency stop) and
  * then calls the handler that was there, Python's. One engine at a time. */

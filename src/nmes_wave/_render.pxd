@@ -11,6 +11,11 @@ memory without tiles, in a sketch of 8 channels at int24).
 from libc.stdint cimport int16_t, int32_t, int64_t
 from libc.string cimport memset
 
+cdef extern from "_portable.h" nogil:
+    void nw_stream_zeros(void* out, int64_t n_bytes)
+    void nw_stream_end()
+    void nw_fetch(const void* out, int64_t n_bytes)
+
 from nmes_wave._charge cimport (
     RECTANGULAR_PULSE,
     Event,
@@ -38,6 +43,9 @@ cdef enum:
     MAX_IN_FLIGHT = 3
     CHUNK = 128           # codes computed at a time
     TILE_BYTES = 131072   # half of a small core's second-level cache
+    # A block as large as a second-level cache will not be read from it.
+    STREAMED_BLOCK = 4194304
+    STREAMED_SILENCE = 2048   # bytes; less is not worth leaving the cache
 
 
 cdef enum TriggerAt:
@@ -70,6 +78,7 @@ ctypedef struct Plan:
     SampleFormat format
     int sample_bytes
     int64_t tile_frames
+    int64_t event_tile_frames  # of a tile that begins with an event: it ends there
 
 
 cdef inline void add_flat(
@@ -81,6 +90,7 @@ cdef inline void add_flat(
     cdef int64_t j = 0, stop
     cdef int32_t code
     cdef float sample
+    cdef int16_t* out16 = <int16_t*>out
     cdef int32_t* out32 = <int32_t*>out
     cdef float* out_float = <float*>out
     for i in range(n):
@@ -92,6 +102,10 @@ cdef inline void add_flat(
         elif format == INT32:
             for j in range(j, stop):
                 out32[j * stride] += code
+            j = stop
+        elif format == INT16:
+            for j in range(j, stop):
+                out16[j * stride] += <int16_t>code
             j = stop
         else:
             sample = <float>code * <float>1.1920928955078125e-07
@@ -120,7 +134,6 @@ cdef inline void add_event(
     if (
         a == 0
         and b == ev.n
-        and format != INT16
         and ev.shape.kind == RECTANGULAR_PULSE
         and ev.slope_den == 1.0
     ):
@@ -285,17 +298,45 @@ cdef inline void seek_voices(const Plan* plan, int64_t frame, Voice* voices) noe
         seek_voice(plan, c, frame, &voices[c])
 
 
+cdef inline int64_t silent_until(
+    const Plan* plan, const Voice* voices, int64_t start, int64_t stop
+) noexcept nogil:
+    """Return the first frame of [start, stop) that may hold something, or `stop`."""
+    cdef int c
+    cdef const Voice* voice
+    for c in range(plan.n_channels):
+        voice = &voices[c]
+        if voice.n_flying or voice.marker_left:
+            return start
+        if voice.cursor.onset < <double>stop:
+            stop = <int64_t>voice.cursor.onset
+    return stop
+
+
 cdef inline void render(
     const Plan* plan, Voice* voices, int64_t start, int64_t stop, void* out
 ) noexcept nogil:
     """Fill `out` with frames [start, stop); the voices must stand at `start`."""
     cdef int c
-    cdef int64_t tile_stop
+    cdef int64_t tile_stop, silence_stop, n_bytes
     cdef char* tile = <char*>out
     cdef int64_t frame_bytes = <int64_t>plan.n_outputs * plan.sample_bytes
+    cdef bint streams = (stop - start) * frame_bytes >= STREAMED_BLOCK
     cdef Voice* voice
     while start < stop:
         tile_stop = start + plan.tile_frames
+        if streams:
+            # Silence goes past the caches, and what follows it is a tile of its own.
+            silence_stop = silent_until(plan, voices, start, stop)
+            n_bytes = (silence_stop - start) * frame_bytes
+            if n_bytes >= STREAMED_SILENCE:
+                tile_stop = silence_stop + plan.event_tile_frames
+                if tile_stop > stop:
+                    tile_stop = stop
+                nw_fetch(tile + n_bytes, (tile_stop - silence_stop) * frame_bytes)
+                nw_stream_zeros(tile, n_bytes)
+                tile += n_bytes
+                start = silence_stop
         if tile_stop > stop:
             tile_stop = stop
         memset(tile, 0, <size_t>((tile_stop - start) * frame_bytes))
@@ -310,3 +351,5 @@ cdef inline void render(
                 run_voice(plan, c, voice, start, tile_stop, tile)
         tile += (tile_stop - start) * frame_bytes
         start = tile_stop
+    if streams:
+        nw_stream_end()
