@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from nmes_wave._core import CompiledPlan
 from nmes_wave.compiling import channels as compiled_channels
 from nmes_wave.compiling import trigger as compiled_trigger
-from nmes_wave.delivery import Delivery, delivery_of
 from nmes_wave.errors import LimitError, SpecError
 from nmes_wave.grid import check_grid, snapped_protocol
 from nmes_wave.limits import Limits, check
 from nmes_wave.output import Output
 from nmes_wave.spec import StimProtocol
 from nmes_wave.spec._fields import is_number
+
+if TYPE_CHECKING:
+    from nmes_wave.delivery import Delivery
 
 #: One row for each event; see `Plan.pulses`.
 PULSE_DTYPE = np.dtype(
@@ -105,6 +107,8 @@ class Plan:
     @property
     def delivery(self) -> Delivery:
         """What was asked beside what will be delivered, field by field."""
+        from nmes_wave.delivery import delivery_of
+
         return delivery_of(self.protocol, self.output)
 
     def render(self, start: int = 0, stop: int | None = None) -> NDArray[np.generic]:

@@ -122,7 +122,7 @@ def _together(channels: Iterable[Channel]) -> list[Channel]:
 # -- intervals ----------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Interval:
     channel: int
     start: Fraction  # onset of the first event
@@ -146,7 +146,7 @@ def _between_cuts(
             yield a, b, tuple(active)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _OnPeriod(_Interval):
     stage: Stage
     begin: Fraction
@@ -192,7 +192,7 @@ class _OnPeriod(_Interval):
         return stage.amplitude_ma
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Strand(_Interval):
     """On-periods of a channel that come again and again."""
 
@@ -258,7 +258,7 @@ def _strands(index: int, channel: Channel) -> Iterator[_Strand]:
 # -- where channels meet ------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Meeting:
     """Strands of two channels or more, between two cuts."""
 
@@ -317,7 +317,7 @@ def _largest_first(places: Iterable[_P]) -> list[_P]:
     return sorted(places, key=lambda place: place.sum_ma, reverse=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Stretch:
     """On-periods of two channels or more, between two cuts."""
 

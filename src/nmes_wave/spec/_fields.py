@@ -67,6 +67,8 @@ class Range:
         return f"{' and '.join(parts) or 'any number'} {self.unit}".rstrip()
 
 
+_ANY = Range()
+
 #: Annotations that several specs share.
 #: 31 years: a longer time is a slip of the pen.
 LONGEST_S = 1e9
@@ -115,16 +117,20 @@ def field_types(cls: type[Spec]) -> dict[str, Any]:
 
 def conform(place: str, value: Any, hint: Any) -> Any:
     """Return `value` as the type `hint` declares, or raise `SpecError`."""
-    bounds = Range()
-    if get_origin(hint) is Annotated:
-        hint, bounds = get_args(hint)
+    if isinstance(hint, type):
+        return _conform_class(place, value, hint, _ANY)
     origin = get_origin(hint)
+    if origin is Annotated:
+        hint, bounds = get_args(hint)
+        return _conform_class(place, value, hint, bounds)
     if origin in (Union, types.UnionType):
         return _conform_union(place, value, get_args(hint))
     if origin is Literal:
         return _conform_choice(place, value, get_args(hint))
-    if origin is tuple:
-        return _conform_tuple(place, value, get_args(hint))
+    return _conform_tuple(place, value, get_args(hint))
+
+
+def _conform_class(place: str, value: Any, hint: Any, bounds: Range) -> Any:
     if hint is float:
         return _conform_number(place, value, bounds)
     if hint is int:

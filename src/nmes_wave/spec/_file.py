@@ -8,16 +8,13 @@ float64, so the round trip is exact.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
-import tempfile
-import tomllib
 import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from nmes_wave.errors import FormatError, SpecError, UnknownKeyError
-from nmes_wave.spec._fields import Range, Spec, conform, field_types
+from nmes_wave.spec._fields import Range, Spec, field_types
 
 #: Version of the file format.
 FORMAT = 1
@@ -36,6 +33,8 @@ def to_toml(spec: Spec) -> str:
 
 def from_toml(cls: type[_S], text: str) -> _S:
     """Read `cls` from TOML text."""
+    import tomllib
+
     if not isinstance(text, str):
         raise FormatError(f"must be text (str), not {type(text).__name__}")
     try:
@@ -82,6 +81,8 @@ def load(cls: type[_S], path: str | Path) -> _S:
 
 def save(spec: Spec, path: str | Path) -> None:
     """Write `spec` to a file, replacing it only when all is written."""
+    import tempfile
+
     path = Path(path)
     try:
         path = path.resolve()  # of a link, the file that it names
@@ -165,7 +166,7 @@ def _build(hint: Any, data: Any, place: str) -> Any:
         return from_dict(_tagged(classes, data, place), data, place)
     if classes:
         return from_dict(classes[0], data, place)
-    return conform(place, data, hint)
+    return data  # the spec that it becomes part of looks at it
 
 
 def _tagged(classes: list[type[Spec]], data: Any, place: str) -> type[Spec]:
@@ -189,6 +190,8 @@ def _join(place: str, key: str) -> str:
 
 def nearest(key: str, known: list[str]) -> str:
     """Say which of the known names is meant, and list them."""
+    import difflib
+
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     names = f"valid are {', '.join(known)}"
     return f"did you mean {close[0]}? ({names})" if close else names
