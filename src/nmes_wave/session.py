@@ -120,11 +120,8 @@ class Session:
         self._calls = threading.RLock()
         _sessions.add(self)
         self._sink = open_sink(sink, device=device, shared=shared)
-        if self._sink.hardware and plan.limits == Limits.named("unlimited"):
-            raise SinkUnavailableError(
-                "this plan was built without limits, for computation only: a hardware "
-                "sink refuses it; build it with nw.Limits() or a named set"
-            )
+        if self._sink.hardware:
+            _refuse_unbounded(plan.limits)
 
     # -- opening and closing ---------------------------------------------------
 
@@ -575,6 +572,18 @@ def _free_calls() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_free_calls)
+
+
+def _refuse_unbounded(limits: Limits) -> None:
+    """Refuse for hardware what leaves the session's caps without a number."""
+    caps = ("max_amplitude_ma", "max_total_current_ma")
+    missing = [cap for cap in caps if getattr(limits, cap) is None]
+    if missing:
+        raise SinkUnavailableError(
+            f"this plan was built without limits on {' and '.join(missing)}, for "
+            "computation only: a hardware sink refuses it; build it with nw.Limits(), "
+            "a named set, or numbers for these"
+        )
 
 
 def _positive(name: str, value: float) -> float:

@@ -49,7 +49,11 @@ def render(
     limits: LimitSet = None,
     json: Json = False,
 ) -> None:
-    """Write the samples to a file: WAV, RF64, FLAC, NPY or raw, by its suffix."""
+    """Write the samples to a file, its format by the suffix.
+
+    Codes bit for bit: wav, rf64, flac, npy, raw. For other tools: csv (mA), pwl (A,
+    for SPICE), vcd (codes, for waveform viewers).
+    """
     from nmes_wave.plan import build_plan
 
     protocol = stimulus(name, amplitude_ma, accept_assumptions, contractions, fields)
