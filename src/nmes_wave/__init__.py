@@ -54,6 +54,7 @@ from nmes_wave.spec import (
 
 if TYPE_CHECKING:
     from nmes_wave import presets as presets
+    from nmes_wave.calibration import Calibration as Calibration
     from nmes_wave.plot import plot_plan as plot_plan
     from nmes_wave.record import Comparison as Comparison
     from nmes_wave.record import EventRecord as EventRecord
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from nmes_wave.status import Status as Status
 
 _LAZY = {
+    "Calibration": "nmes_wave.calibration",
     "Comparison": "nmes_wave.record",
     "EventRecord": "nmes_wave.record",
     "MemorySink": "nmes_wave.sinks",
@@ -80,6 +82,7 @@ _LAZY = {
 
 __all__ = [
     "Burst",
+    "Calibration",
     "Channel",
     "Comparison",
     "CustomPulse",

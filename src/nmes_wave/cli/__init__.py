@@ -27,6 +27,7 @@ from nmes_wave.cli import (
     render,
     run,
     show,
+    verify,
 )
 from nmes_wave.cli._screen import printable
 from nmes_wave.cli._signals import orderly_signals
@@ -52,6 +53,7 @@ app.command()(check.check)
 app.command()(render.render)
 app.command()(plot.plot)
 app.command()(run.run)
+app.command()(verify.verify)
 app.command()(devices.devices)
 
 
