@@ -26,6 +26,7 @@ LAYERS = [
     "spec.protocol",
     "spec",
     "output",
+    "calibration",
     "exposure",
     "ranges",
     "report",

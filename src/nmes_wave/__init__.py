@@ -54,6 +54,7 @@ from nmes_wave.spec import (
 
 if TYPE_CHECKING:
     from nmes_wave import presets as presets
+    from nmes_wave.calibration import Calibration as Calibration
     from nmes_wave.device_report import DeviceReport as DeviceReport
     from nmes_wave.loads import ConstantPhase as ConstantPhase
     from nmes_wave.loads import Load as Load
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from nmes_wave.verification import verify as verify
 
 _LAZY = {
+    "Calibration": "nmes_wave.calibration",
     "Comparison": "nmes_wave.record",
     "ConstantPhase": "nmes_wave.loads",
     "DeviceReport": "nmes_wave.device_report",
@@ -102,6 +104,7 @@ _LAZY = {
 
 __all__ = [
     "Burst",
+    "Calibration",
     "Channel",
     "Comparison",
     "ConstantPhase",

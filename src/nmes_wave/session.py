@@ -34,7 +34,7 @@ from nmes_wave.faults import Fault, fault_error
 from nmes_wave.files import file_path
 from nmes_wave.limits import Limits, check
 from nmes_wave.plan import Plan
-from nmes_wave.sinks import Sink, open_sink
+from nmes_wave.sinks import PullSink, Sink, open_sink
 from nmes_wave.spec._fields import is_number
 from nmes_wave.status import ENGINE_STATES, Command, State, Status, percentiles_us
 from nmes_wave.stream import Stream
@@ -94,7 +94,7 @@ class Session:
     def __init__(
         self,
         plan: Plan,
-        sink: str | Sink = "audio",
+        sink: str | Sink | PullSink = "audio",
         *,
         device: str | int | None = None,
         shared: bool = False,

@@ -28,6 +28,7 @@ from nmes_wave.cli import (
     run,
     show,
     spec,
+    verify,
 )
 from nmes_wave.cli._screen import printable
 from nmes_wave.cli._signals import orderly_signals
@@ -54,6 +55,7 @@ app.command()(render.render)
 app.command()(plot.plot)
 app.command()(spec.spec)
 app.command()(run.run)
+app.command()(verify.verify)
 app.command()(devices.devices)
 
 
