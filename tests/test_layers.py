@@ -45,6 +45,8 @@ LAYERS = [
     "current_source",
     "simulation",
     "verification",
+    "recordings",
+    "measuring",
     "faults",
     "record",
     "_reference",

@@ -60,12 +60,15 @@ if TYPE_CHECKING:
     from nmes_wave.loads import Load as Load
     from nmes_wave.loads import Resistor as Resistor
     from nmes_wave.loads import SeriesRC as SeriesRC
+    from nmes_wave.measuring import Measurement as Measurement
+    from nmes_wave.measuring import measure as measure
     from nmes_wave.output_chain import OutputChain as OutputChain
     from nmes_wave.plot import plot_plan as plot_plan
     from nmes_wave.record import Comparison as Comparison
     from nmes_wave.record import EventRecord as EventRecord
     from nmes_wave.record import compare as compare
     from nmes_wave.record import read_events as read_events
+    from nmes_wave.recordings import open_recording as open_recording
     from nmes_wave.session import Session as Session
     from nmes_wave.simulation import Simulation as Simulation
     from nmes_wave.simulation import simulate as simulate
@@ -84,6 +87,7 @@ _LAZY = {
     "DeviceReport": "nmes_wave.device_report",
     "EventRecord": "nmes_wave.record",
     "Load": "nmes_wave.loads",
+    "Measurement": "nmes_wave.measuring",
     "MemorySink": "nmes_wave.sinks",
     "OutputChain": "nmes_wave.output_chain",
     "Resistor": "nmes_wave.loads",
@@ -96,6 +100,8 @@ _LAZY = {
     "Tolerance": "nmes_wave.verification",
     "Verification": "nmes_wave.verification",
     "compare": "nmes_wave.record",
+    "measure": "nmes_wave.measuring",
+    "open_recording": "nmes_wave.recordings",
     "plot_plan": "nmes_wave.plot",
     "read_events": "nmes_wave.record",
     "simulate": "nmes_wave.simulation",
@@ -119,6 +125,7 @@ __all__ = [
     "LimitError",
     "Limits",
     "Load",
+    "Measurement",
     "MemorySink",
     "NmesWaveError",
     "Output",
@@ -151,6 +158,8 @@ __all__ = [
     "build_plan",
     "check",
     "compare",
+    "measure",
+    "open_recording",
     "plot_plan",
     "presets",
     "protocol_schema",

@@ -23,6 +23,7 @@ from nmes_wave.cli import (
     demo,
     devices,
     indications,
+    measure,
     plot,
     render,
     run,
@@ -55,6 +56,7 @@ app.command()(render.render)
 app.command()(plot.plot)
 app.command()(spec.spec)
 app.command()(run.run)
+app.command()(measure.measure)
 app.command()(verify.verify)
 app.command()(devices.devices)
 

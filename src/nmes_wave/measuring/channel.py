@@ -24,8 +24,6 @@ from nmes_wave.measuring.waveforms import Phases
 
 Rows = NDArray[np.void]
 
-#: Edges are sharp if a fit that takes them as such leaves this part of the peak.
-_SHARP = 0.02
 #: Resolution of a width, frames: with sharp edges, and with others.
 _RESOLUTION = {True: 0.02, False: 0.1}
 #: Pulses of at least this part of the plateau's charge belong to it.
@@ -45,14 +43,12 @@ def summarized(
     unmeasured: int,
 ) -> ChannelMeasurement:
     """Return the measurement of one channel."""
-    sharp = False
     if len(fits):
         fits = fits[fits["level"] > SMALLEST_PART * fits["level"].max()]
     if pattern is None or not len(fits):
         return _silent(ground, unmeasured)
     if pattern.meets:
-        sharp = _is_sharp(fits, ground)
-        fits = _parted(fits, pattern, sharpened if sharp else halved)
+        fits = _parted(fits, pattern, sharpened if pattern.sharp else halved)
     fits = _single(fits)
     rhythm = find_rhythm(fits["onset"] / rate_hz)
     pulses = _pulses(fits, pattern, rhythm, rate_hz, n_frames)
@@ -83,7 +79,7 @@ def summarized(
         droop_hz=pattern.corner * rate_hz / (2 * math.pi),
         unmeasured=unmeasured,
         uncertainty=_uncertainty(
-            pulses[plateau], rate**2 * rhythm.main_interval_sd_s, pattern, sharp, rate_hz
+            pulses[plateau], rate**2 * rhythm.main_interval_sd_s, pattern, rate_hz
         ),
         on_periods=on_periods.view(np.recarray),
         pulses=pulses,
@@ -129,14 +125,8 @@ def _single(fits: Rows) -> Rows:
     """Return the events in order, those that were found twice once."""
     fits = fits[np.argsort(fits["onset"], kind="stable")]
     near = np.diff(fits["onset"]) < _TWICE * fits["span"][:-1]
-    return fits[np.concatenate([[True], ~near])]
-
-
-def _is_sharp(fits: Rows, ground: Ground) -> bool:
-    """Whether the strong pulses have edges that end within a frame."""
-    strong = fits[fits["level"] >= np.quantile(fits["level"], 0.5)]
-    left = float(np.mean(strong["sharp_rest"])) - ground.noise_rms_ma**2
-    return left < float(np.mean((_SHARP * strong["level"]) ** 2))
+    single: Rows = fits[np.concatenate([[True], ~near])]
+    return single
 
 
 def _parted(fits: Rows, pattern: Pattern, part: Callable[[Floats], Floats]) -> Rows:
@@ -224,7 +214,7 @@ def _alternates(signs: NDArray[np.int64], rhythm: Rhythm) -> bool:
 
 
 def _uncertainty(
-    pulses: Rows, rate_sd: float, pattern: Pattern, sharp: bool, rate_hz: float
+    pulses: Rows, rate_sd: float, pattern: Pattern, rate_hz: float
 ) -> Uncertainty:
     def scatter(name: str) -> float:
         values: Floats = pulses[name]
@@ -233,9 +223,11 @@ def _uncertainty(
         return float(values.std(ddof=1)) / math.sqrt(len(values))
 
     frame_us = 1e6 / rate_hz
-    gap_us = GAP_SD * frame_us if pattern.meets else _RESOLUTION[sharp] * frame_us
-    width_us = _RESOLUTION[sharp] * frame_us
-    if pattern.meets and not sharp:
+    gap_us = (
+        GAP_SD * frame_us if pattern.meets else _RESOLUTION[pattern.sharp] * frame_us
+    )
+    width_us = _RESOLUTION[pattern.sharp] * frame_us
+    if pattern.meets and not pattern.sharp:
         width_us = math.hypot(width_us, gap_us / 2)
     return Uncertainty(
         rate_hz=rate_sd,

@@ -9,12 +9,12 @@ W stands out at the scale next to W by up to √(2W) times its amplitude.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmes_wave.measuring.samples import Floats, Samples, padded
+from nmes_wave.measuring.samples import Floats, Samples
 
 Ints = NDArray[np.int64]
 
@@ -45,12 +45,16 @@ class Ground:
     ----------
     offset_ma, noise_rms_ma
         Of the samples.
+    mean_ma
+        Of everything, pulses and all: behind a high-pass the level at which it
+        rests, whatever tails the pulses leave between them.
     thresholds
         Of the contrast at each scale.
     """
 
     offset_ma: float
     noise_rms_ma: float
+    mean_ma: float
     thresholds: tuple[float, ...]
 
 
@@ -112,7 +116,10 @@ class Detector:
             peak = float(np.abs(joined).max(initial=0.0))
             thresholds.append(max(THRESHOLD * spread(joined), SMALLEST_PART * peak))
         draft = Ground(
-            offset_ma=offset, noise_rms_ma=0.0, thresholds=tuple(thresholds)
+            offset_ma=offset,
+            noise_rms_ma=0.0,
+            mean_ma=float(every.mean()),
+            thresholds=tuple(thresholds),
         )
         quiet = [
             x[~_widened(self.flags(x, draft)[0], self.bin)] for x in excerpts if len(x)
@@ -126,9 +133,7 @@ class Detector:
             noise = math.sqrt(rows.var(axis=1).mean() / dof)
         else:
             noise = float(spread(every - offset))
-        return Ground(
-            offset_ma=offset, noise_rms_ma=noise, thresholds=tuple(thresholds)
-        )
+        return replace(draft, offset_ma=offset, noise_rms_ma=noise)
 
     def flags(self, x: Floats, ground: Ground) -> tuple[NDArray[np.bool_], Floats]:
         """Return which frames belong to events, and the largest contrast in each."""
@@ -185,12 +190,9 @@ class Detector:
             )
         return spots
 
-    def block(self, start: int, stop: int, grounds: list[Ground]) -> Floats:
-        """Read a span with `margin` more at both ends, the offset beyond the file."""
-        low, high = start - self.margin, stop + self.margin
-        fill = np.array([ground.offset_ma for ground in grounds])
-        data = self.samples.read(low, high)
-        return padded(data, max(0, -low), max(0, high - self.samples.n_frames), fill)
+    def block(self, start: int, stop: int) -> Floats:
+        """Read a span with `margin` more at both ends."""
+        return self.samples.read(start - self.margin, stop + self.margin)
 
     def joined(self, parts: list[Spots]) -> Spots:
         """Join the events of consecutive blocks; what crosses a border is one."""

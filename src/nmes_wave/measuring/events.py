@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmes_wave.measuring.detecting import Ground, Spots
+from nmes_wave.measuring.detecting import Ground, Ints, Spots
 from nmes_wave.measuring.fitting import (
     SMOOTHED_NOISE,
     fit,
+    integrals,
     matched,
     smoothed,
-    undrooped,
 )
 from nmes_wave.measuring.learning import HALF_FRAME, Pattern
 from nmes_wave.measuring.samples import Floats
-from nmes_wave.measuring.waveforms import Drooped, Phases
+from nmes_wave.measuring.waveforms import Phases
 
 #: As fitted, times in frames and levels in mA.
 FIT_DTYPE = np.dtype(
@@ -34,7 +35,6 @@ FIT_DTYPE = np.dtype(
         ("charge", np.float64),
         ("net", np.float64),
         ("rest", np.float64),  # r.m.s. that the waveform leaves, mA
-        ("sharp_rest", np.float64),  # mean square that sharp edges leave, mA²
     ]
 )
 #: Of a phase width in a width-modulated train.
@@ -48,8 +48,16 @@ _GUARD = 3
 #: What an event may be off its prior: frames, parts of widths and levels.
 _TIME_SD, _PART_SD, _LEVEL_SD = 2.0, 0.1, 0.3
 _FIXED = 1e-6
-_CORNER_SD = 50.0
 _CHUNK = 2048
+
+
+class Inspection(NamedTuple):
+    """What `Fitter.inspect` saw, for each event."""
+
+    #: Corner of the droop, radians per frame.
+    corner: Floats
+    #: Mean square that edges within a frame leave, part of the level's square.
+    sharp_rest: Floats
 
 
 class Fitter:
@@ -67,6 +75,7 @@ class Fitter:
         self.pattern = pattern
         self.noise = ground.noise_rms_ma
         self.offset = ground.offset_ma
+        self.rest = ground.mean_ma - ground.offset_ma
         model, row = pattern.model, pattern.row
         longest = pattern.length * (max(_STRETCHES) if model.scalable else 1.0)
         self.length = math.ceil(longest) + 2 * _ROOM
@@ -109,14 +118,14 @@ class Fitter:
             parts.append(fits)
         return np.concatenate(parts)
 
-    def _measured(
-        self, x: Floats, start: NDArray[np.int64], stop: NDArray[np.int64]
-    ) -> NDArray[np.void]:
+    def _measured(self, x: Floats, start: Ints, stop: Ints) -> NDArray[np.void]:
         model, pattern = self.pattern.model, self.pattern
         first, sign, rows, guess = self._windows(x, start, stop)
-        rows = undrooped(rows, pattern.corner)
+        if pattern.corner:
+            rows = rows + pattern.corner * self._integrals(rows, sign)
+        rows = self._about_baseline(rows)
         sd = self._prior(guess)
-        found, rest, onset_sd = fit(model, rows, guess, sd, self.noise)
+        found, rest, onset_sd, _ = fit(model, rows, guess, sd, self.noise)
         out = np.zeros(len(rows), FIT_DTYPE)
         out["onset"] = first + found[:, model.ONSET]
         out["onset_sd"] = onset_sd
@@ -131,34 +140,38 @@ class Fitter:
         out["charge"] = model.charge(found)
         out["net"] = sign * rows.sum(axis=1)
         out["rest"] = rest
-        if pattern.meets:
-            made = model.render(sharpened(found), self.length)
-            out["sharp_rest"] = np.mean((rows - made) ** 2, axis=1)
         return out
 
-    def corner(self, x: Floats, spots: Spots) -> Floats:
-        """Return the corner of a droop that each event shows, radians per frame.
+    def inspect(self, x: Floats, spots: Spots) -> Inspection:
+        """Look at events for what is one of the recording, not of its pulses.
 
         The parameters are those of `measure`, frame 0 of `x` the first one.
         """
-        x = x - self.offset
-        _, _, rows, guess = self._windows(x, spots.start, spots.stop)
-        model = Drooped(self.pattern.model)
-        nothing = np.zeros((len(guess), 1))
-        sd = np.hstack([self._prior(guess), nothing + _CORNER_SD])
-        if self.pattern.meets:
+        model = self.pattern.model
+        _, sign, rows, guess = self._windows(x - self.offset, spots.start, spots.stop)
+        droop = self._about_baseline(self._integrals(rows, sign))
+        rows = self._about_baseline(rows)
+        sd = self._prior(guess)
+        meets = self.pattern.meets
+        if meets:
             # else a gap of part of a frame would be taken for a droop
             guess[:, Phases.GAP] = HALF_FRAME / 2
             sd[:, Phases.GAP] = HALF_FRAME
-        found, _, _ = fit(model, rows, np.hstack([guess, nothing]), sd, self.noise)
-        return model.corner(found)
+        found = fit(model, rows, guess, sd, self.noise, -droop)
+        rest = np.zeros(len(rows))
+        if meets:
+            made = model.render(sharpened(found.rows), self.length)
+            left = rows + found.amount[:, None] * droop - made
+            rest = np.mean(left**2, axis=1) - self.noise**2
+        return Inspection(found.amount, rest / found.rows[:, model.LEVEL] ** 2)
 
     def _windows(
-        self, x: Floats, start: NDArray[np.int64], stop: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats, Floats]:
+        self, x: Floats, start: Ints, stop: Ints
+    ) -> tuple[Ints, Ints, Floats, Floats]:
         """Return first frame, sign, frames and first guess of each event.
 
-        Frames are about the level before the event, and turned positive.
+        The frames begin where nothing else is before the event, and are turned
+        such that it is positive. The first frame is that of the last `length`.
         """
         model, pattern = self.pattern.model, self.pattern
         low = start - self.before
@@ -167,21 +180,26 @@ class Fitter:
         windows = x[np.minimum(index, len(x) - 1)]
         stretch, begin, ratio = self._located(windows, stop - low)
         sign = np.where(ratio < 0, -1, 1)
-        picked = begin[:, None] + np.arange(self.length)
-        rows = np.take_along_axis(windows, picked, axis=1)
-        quiet = begin[:, None] + _ROOM - pattern.before
-        quiet = quiet + np.arange(pattern.before - _GUARD)
-        level = np.take_along_axis(windows, quiet, axis=1).mean(axis=1, keepdims=True)
+        picked = np.arange(_ROOM - pattern.before, self.length)
+        rows = np.take_along_axis(windows, begin[:, None] + picked, axis=1)
         guess = np.tile(pattern.row, (len(rows), 1))
         guess[:, model.ONSET] = _ROOM
         guess[:, model.scalable] *= stretch[:, None]
         # the shapes are rendered at the pattern's own level
         guess[:, model.levels] *= np.abs(ratio)[:, None]
-        return low + begin, sign, (rows - level) * sign[:, None], guess
+        return low + begin, sign, rows * sign[:, None], guess
 
-    def _located(
-        self, windows: Floats, stop: NDArray[np.int64]
-    ) -> tuple[Floats, NDArray[np.int64], Floats]:
+    def _integrals(self, rows: Floats, sign: Ints) -> Floats:
+        """Return the integrals of what `_windows` gives, about the level at rest."""
+        return integrals(rows - sign[:, None] * self.rest)
+
+    def _about_baseline(self, rows: Floats) -> Floats:
+        """Return the last `length` frames about the level before the event."""
+        quiet = rows[:, : self.pattern.before - _GUARD]
+        about = rows[:, -self.length :] - quiet.mean(axis=1, keepdims=True)
+        return np.asarray(about)
+
+    def _located(self, windows: Floats, stop: Ints) -> tuple[Floats, Ints, Floats]:
         """Return stretch, first frame and ratio of the best match in each window.
 
         The onset lies `_ROOM` after that frame, and before `stop`.
@@ -223,11 +241,12 @@ def sharpened(rows: Floats) -> Floats:
     A renderer that keeps charge exact begins the recovery phase with a frame (so
     does this package's): the rest of the frame before it is the first phase's.
     """
-    step = rows[:, 0] + rows[:, 1]
+    end = rows[:, 0] + rows[:, 1]
     first, back = rows[:, Phases.LEVEL], rows[:, Phases.RECOVERY_LEVEL]
     ratio = np.clip(back / np.where(first > 0, first, 1.0), 0.0, 1e3)
-    moment = step * (1 + ratio)  # what the frames tell, per level of the first
-    frame = np.ceil(step)
+    # what the frames tell, per level of the first phase
+    moment = end + ratio * (end + rows[:, Phases.GAP])
+    frame = np.ceil(moment / (1 + ratio))
     # noise may move an end that lies at a frame's begin a little before it
     whole = moment - ratio * frame > frame - 1.25
     frame = np.where(whole, frame, frame - 1)
@@ -245,7 +264,7 @@ def halved(rows: Floats) -> Floats:
 
 def _parted(rows: Floats, end: Floats, begin: Floats) -> Floats:
     out = rows.copy()
-    stop = rows[:, 0] + rows[:, 1] + rows[:, Phases.RECOVERY_WIDTH]
+    stop = rows[:, [0, 1, Phases.GAP, Phases.RECOVERY_WIDTH]].sum(axis=1)
     out[:, Phases.WIDTH] = end - rows[:, 0]
     out[:, Phases.GAP] = begin - end
     out[:, Phases.RECOVERY_WIDTH] = stop - begin

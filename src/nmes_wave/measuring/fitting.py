@@ -6,11 +6,13 @@ widths, the channel's other events tell.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from nmes_wave.measuring.samples import Floats
-from nmes_wave.measuring.waveforms import Drooped, Waveform
+from nmes_wave.measuring.waveforms import Waveform
 
 #: Frames and model pass through this before they are compared: what rings near
 #: the Nyquist frequency (converters and resamplers at edges) is put aside, and an
@@ -33,38 +35,44 @@ def smoothed(rows: Floats) -> Floats:
     return out
 
 
-def undrooped(rows: Floats, corner: float) -> Floats:
-    """Undo a first-order high-pass: x = y + ωc ∫ y, from the begin of each row.
-
-    Parameters
-    ----------
-    rows
-        ``(events, frames)``, about the level before the event.
-    corner
-        Radians per frame.
-    """
-    if not corner:
-        return rows
-    return rows + corner * (np.cumsum(rows, axis=1) - rows / 2)
-
-
 def drooped(rows: Floats, corner: float) -> Floats:
-    """Do what `undrooped` undoes."""
+    """Pass rows through a first-order high-pass; `corner` in radians per frame."""
     from scipy.signal import lfilter
 
-    if not corner:
-        return rows
     out: Floats = lfilter([1, -1], [1 + corner / 2, corner / 2 - 1], rows, axis=1)
     return out
 
 
+def integrals(rows: Floats) -> Floats:
+    """Return the running integral at the middle of each frame.
+
+    A first-order high-pass that makes y of x is undone by x = y + ωc ∫ y, but for
+    the constant that leaves x at 0 before the event.
+    """
+    return np.cumsum(rows, axis=1) - rows / 2
+
+
+class Fit(NamedTuple):
+    """What `fit` found, for each event."""
+
+    #: Parameters.
+    rows: Floats
+    #: R.m.s. of what they leave unexplained, after the smoother.
+    rest: Floats
+    #: Standard uncertainty of the onset, frames.
+    onset_sd: Floats
+    #: How much of the further shape there is.
+    amount: Floats
+
+
 def fit(
-    model: Waveform | Drooped,
+    model: Waveform,
     windows: Floats,
     start: Floats,
     sd: Floats,
     noise: float,
-) -> tuple[Floats, Floats, Floats]:
+    further: Floats | None = None,
+) -> Fit:
     """Fit each row of `windows`.
 
     Parameters
@@ -77,55 +85,57 @@ def fit(
         Standard deviation of the prior, the same shape.
     noise
         R.m.s. of the noise, mA.
-
-    Returns
-    -------
-    rows
-        The parameters.
-    rest
-        R.m.s. of what they leave unexplained, after the smoother.
-    onset_sd
-        Standard uncertainty of the onset, frames.
+    further
+        A shape of the size of `windows` that is in them too, in an unknown
+        amount.
     """
-    n_frames = windows.shape[1]
+    n_events, n_frames = windows.shape
+    n = start.shape[1]
     seen = smoothed(windows)
-    size = np.abs(start[:, model.levels[0]])
+    size = np.abs(start[:, model.LEVEL])
     # not SMOOTHED_NOISE: slow errors, which the smoother leaves, count most
-    floor = np.maximum(noise, 1e-3 * size)
-    floor = np.maximum(floor, np.finfo(float).tiny)
+    floor = np.maximum(np.maximum(noise, 1e-3 * size), np.finfo(float).tiny)
     steps = np.full(start.shape, _STEP)
     steps[:, model.levels] = 1e-3 * np.maximum(size, np.finfo(float).tiny)[:, None]
-    rows = start.copy()
-    onset_sd = np.zeros(len(rows))
-    todo = np.arange(len(rows))
+    weights = sd**-2.0
+    shape = smoothed(windows if further is None else further)
+    if further is not None:
+        weights = np.hstack([weights, np.zeros((n_events, 1))])
+    rows, amount, onset_sd = start.copy(), np.zeros(n_events), np.zeros(n_events)
+    diagonal = range(weights.shape[1])
+    times = [model.ONSET, *model.times]
+    todo = np.arange(n_events)
     for _ in range(_ITERATIONS):
-        now = rows[todo]
+        now, scale = rows[todo], 1 / floor[todo, None]
         here = smoothed(model.render(now, n_frames))
-        rest = (seen[todo] - here) / floor[todo, None]
-        slopes = np.empty((*rest.shape, rows.shape[1]))
-        for p in range(rows.shape[1]):
+        rest = (seen[todo] - here - amount[todo, None] * shape[todo]) * scale
+        slopes = np.empty((*rest.shape, weights.shape[1]))
+        for p in range(n):
             moved = now.copy()
             moved[:, p] += steps[todo, p]
             there = smoothed(model.render(moved, n_frames))
-            slopes[:, :, p] = (there - here) / (floor[todo] * steps[todo, p])[:, None]
-        weight = sd[todo] ** -2.0
+            slopes[:, :, p] = (there - here) * (scale / steps[todo, p : p + 1])
+        if further is not None:
+            slopes[:, :, n] = shape[todo] * scale
         matrix = slopes.transpose(0, 2, 1) @ slopes
-        matrix[:, range(rows.shape[1]), range(rows.shape[1])] += weight
-        right = (rest[:, None, :] @ slopes)[:, 0] + weight * (start[todo] - now)
+        matrix[:, diagonal, diagonal] += weights[todo]
+        right = (rest[:, None, :] @ slopes)[:, 0]
+        right[:, :n] += weights[todo, :n] * (start[todo] - now)
         inverse = np.linalg.inv(matrix)
         step = (inverse @ right[:, :, None])[:, :, 0]
         onset_sd[todo] = np.sqrt(np.maximum(inverse[:, 0, 0], 0.0))
-        times = [model.ONSET, *model.times]
+        if further is not None:
+            amount[todo] += step[:, n]
         step[:, times] = step[:, times].clip(-2, 2)
-        rows[todo] = _allowed(model, now + step)
+        rows[todo] = _allowed(model, now + step[:, :n])
         todo = todo[(np.abs(step[:, times]) > 1e-3).any(axis=1)]
         if not len(todo):
             break
-    rest = seen - smoothed(model.render(rows, n_frames))
-    return rows, np.sqrt(np.mean(rest**2, axis=1)), onset_sd
+    left = seen - smoothed(model.render(rows, n_frames)) - amount[:, None] * shape
+    return Fit(rows, np.sqrt(np.mean(left**2, axis=1)), onset_sd, amount)
 
 
-def _allowed(model: Waveform | Drooped, rows: Floats) -> Floats:
+def _allowed(model: Waveform, rows: Floats) -> Floats:
     for p in model.times:
         least = 0.0 if p == 3 else _NARROWEST  # 3: the gap of `Phases`
         rows[:, p] = np.maximum(rows[:, p], least)

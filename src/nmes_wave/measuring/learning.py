@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from nmes_wave.measuring.fitting import (
     matched,
     smoothed,
 )
-from nmes_wave.measuring.samples import Floats, Samples, padded
+from nmes_wave.measuring.samples import Floats, Samples
 from nmes_wave.measuring.waveforms import FLOWN, Averaged, Cycles, Phases, Waveform
 
 #: Events that are learnt from, at most.
@@ -61,17 +61,21 @@ class Pattern:
         Frames before an event in which others leave it alone.
     corner
         Of the droop, radians per frame; 0 without.
+    sharp
+        Edges end within one frame, as rendered: the recording passed neither a
+        converter nor a resampler. Told only where it matters, see `meets`.
     """
 
     model: Waveform
     row: Floats
     before: int
     corner: float = 0.0
+    sharp: bool = False
 
     @property
     def length(self) -> int:
         """Frames from the onset to the end."""
-        return max(1, math.ceil(self.model.span(self.row[None])[0]))
+        return max(1, math.ceil(float(self.model.span(self.row[None])[0])))
 
     @property
     def meets(self) -> bool:
@@ -126,25 +130,23 @@ def strong(spots: Spots) -> Ints:
 def some(indices: Ints, n: int) -> Ints:
     """Return `n` of them, from begin to end."""
     at = np.linspace(0, len(indices) - 1, min(len(indices), n))
-    return indices[at.astype(int)]
+    chosen: Ints = indices[at.astype(int)]
+    return chosen
 
 
 def excerpt(
     samples: Samples, channel: int, start: int, length: int, ground: Ground
 ) -> Floats:
-    """Return frames of one channel about its offset, as a row, 0 beyond the ends."""
-    data = samples.read(start, start + length)[:, channel : channel + 1]
-    data = data - ground.offset_ma
-    before = max(0, min(-start, length))
-    row = padded(data, before, length - before - len(data), np.zeros(1))
-    return row.T
+    """Return frames of one channel about its offset, as a row."""
+    data = samples.read(start, start + length)[:, channel]
+    return data[np.newaxis] - ground.offset_ma
 
 
 def _aligned(windows: Floats, before: int) -> Floats:
     """Return the mean of the windows, moved by whole frames and turned to agree."""
     lag = before // 2
     energy = np.einsum("nk,nk->n", windows, windows)
-    shape = windows[np.argsort(energy)[len(energy) // 2]]
+    shape: Floats = windows[np.argsort(energy)[len(energy) // 2]]
     length = windows.shape[1] - 2 * lag
     shape = shape[lag : lag + length]
     for _ in range(3):
@@ -164,7 +166,7 @@ def _lobes(mean: Floats, noise: float) -> list[Lobe]:
     edges = np.flatnonzero(np.diff(np.r_[0, sign, 0]))
     lobes = [
         Lobe(int(a), int(b), float(mean[a:b].sum()))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        for a, b in pairwise(edges)
         if sign[a]
     ]
     largest = max((abs(lobe.area) for lobe in lobes), default=0.0)
@@ -193,26 +195,34 @@ def _candidates(lobes: list[Lobe]) -> Iterator[Waveform]:
                 yield Cycles(shape, len(lobes))
 
 
-def _modelled(
-    mean: Floats, lobes: list[Lobe], noise: float
-) -> tuple[Waveform, Floats]:
+def _modelled(mean: Floats, lobes: list[Lobe], noise: float) -> tuple[Waveform, Floats]:
     """Return the waveform that fits best, and its parameters."""
     best: tuple[float, Waveform, Floats] | None = None
+    narrow = [_narrowed(mean, lobe) for lobe in lobes]
     for model in _candidates(lobes):
-        found = _fitted(model, mean, lobes, noise)
-        if best is None or found[0] < best[0]:
-            best = found
-        if best[0] < _GOOD:
-            break
+        for begin in (narrow, lobes):
+            found = _fitted(model, mean, begin, noise)
+            if best is None or found[0] < best[0]:
+                best = found
+            if best[0] < _GOOD:
+                return best[1:]
     if best is None or best[0] > _FAIR:
         return _averaged(mean, lobes)
     return best[1:]
 
 
+def _narrowed(mean: Floats, lobe: Lobe) -> Lobe:
+    """Return the part of a lobe above half of its peak: a droop may fill gaps."""
+    part = np.abs(mean[lobe.start : lobe.stop])
+    high = np.flatnonzero(part >= 0.5 * part.max())
+    start, stop = lobe.start + int(high[0]), lobe.start + int(high[-1]) + 1
+    return Lobe(start, stop, lobe.area)
+
+
 def _first_guess(model: Waveform, mean: Floats, lobes: list[Lobe]) -> list[float]:
     first = lobes[0]
     level = float(mean[first.start : first.stop].max())
-    if isinstance(model, Cycles):
+    if not isinstance(model, Phases):
         width = (lobes[-1].stop - first.start) / len(lobes)
         return [first.start, width, level]
     row = [first.start, first.stop - first.start, level]
@@ -304,4 +314,3 @@ def _crossing(mean: Floats, at: int, peak: float, step: int) -> float:
     part = (inside - foot) / (inside - outside) if inside > outside else 0.0
     # a frame's value stands for its middle
     return float(at + 0.5 - step * part)
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,11 +9,11 @@ from numpy.typing import NDArray
 
 from nmes_wave.measuring.channel import summarized
 from nmes_wave.measuring.detecting import LONGEST_S, Detector, Ground, Spots
-from nmes_wave.measuring.drooping import with_droop
 from nmes_wave.measuring.events import FIT_DTYPE, Fitter
 from nmes_wave.measuring.learning import learn
-from nmes_wave.measuring.result import Measurement
-from nmes_wave.measuring.samples import Rows, Samples, padded
+from nmes_wave.measuring.measurement import Measurement
+from nmes_wave.measuring.refining import refined
+from nmes_wave.measuring.samples import Rows, Samples
 
 Done = Callable[[float], None]
 
@@ -70,13 +69,13 @@ def measure(
         if pattern is None:
             fitters.append(None)
             continue
-        pattern = with_droop(source, c, found, ground, pattern)
+        pattern = refined(source, c, found, ground, pattern)
         fitters.append(Fitter(pattern, ground))
     fits = _fitted(source, spots, fitters, lambda part: tell(0.5 + 0.5 * part))
     channels = tuple(
         summarized(
             rows,
-            fitter and fitter.pattern,
+            None if fitter is None else fitter.pattern,
             ground,
             source.rate_hz,
             source.n_frames,
@@ -95,7 +94,7 @@ def measure(
 def _detected(detector: Detector, grounds: list[Ground], done: Done) -> list[Spots]:
     parts: list[list[Spots]] = [[] for _ in grounds]
     for start, stop in detector.samples.spans():
-        block = detector.block(start, stop, grounds)
+        block = detector.block(start, stop)
         for part, found in zip(
             parts, detector.find(block, start, grounds), strict=True
         ):
@@ -114,9 +113,6 @@ def _fitted(
         ranges = [np.searchsorted(s.start, [start, stop]) for s in spots]
         if any(low < high for low, high in ranges):
             data = source.read(start - before, stop + after)
-            ends = max(0, before - start), max(0, stop + after - source.n_frames)
-            fill = np.array([f.offset if f else 0.0 for f in fitters])
-            data = padded(data, *ends, fill)
             for c, (fitter, (low, high)) in enumerate(
                 zip(fitters, ranges, strict=True)
             ):

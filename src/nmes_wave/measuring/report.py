@@ -7,18 +7,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nmes_wave.measuring.result import ChannelMeasurement, Measurement
+from nmes_wave.measuring.result import ChannelMeasurement
 
 #: On-periods that are listed one by one.
 _LISTED = 12
 
 
-def lines(measurement: Measurement) -> Iterator[str]:
+def lines(channels: tuple[ChannelMeasurement, ...], calibrated: bool) -> Iterator[str]:
     """Yield the lines of a report after its headline."""
-    ma, uc = ("mA", "µC") if measurement.calibrated else ("FS", "FS·ms")
-    if not measurement.calibrated:
+    ma, uc = ("mA", "µC") if calibrated else ("FS", "FS·ms")
+    if not calibrated:
         yield "no calibration: currents are parts of full scale (FS)"
-    for i, channel in enumerate(measurement.channels):
+    for i, channel in enumerate(channels):
         yield ""
         if not channel.n_pulses:
             yield f"channel {i}: no pulses"
@@ -46,7 +46,9 @@ def _figures(channel: ChannelMeasurement, ma: str, uc: str) -> Iterator[str]:
     sign = f"first phase {'positive' if channel.polarity > 0 else 'negative'}"
     if channel.alternates:
         sign = "polarity alternates"
-    yield _row("amplitude", f"{_with(channel.amplitude_ma, u.amplitude_ma)} {ma}, {sign}")
+    yield _row(
+        "amplitude", f"{_with(channel.amplitude_ma, u.amplitude_ma)} {ma}, {sign}"
+    )
     charge = _with(channel.charge_per_phase_uc, u.charge_per_phase_uc)
     net = _with(channel.net_charge_uc, u.net_charge_uc)
     yield _row("charge", f"{charge} {uc} per phase, net {net} {uc}")

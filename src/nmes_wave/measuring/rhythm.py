@@ -163,7 +163,7 @@ def _medians(rows: Floats) -> Floats:
 
 
 def _numbered(times: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Number the events of an on-period, and say which are extra."""
+    """Return the number of each event of an on-period, and which are extra."""
     odd = np.zeros(len(times), bool)
     if len(times) < 3:
         return np.arange(float(len(times))), odd

@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 
 #: Samples (frames times channels) that are read at a time.
 _BLOCK = 1 << 20
+#: What lies beyond the ends is the median of so much at the end.
+_END_S = 10e-3
 #: So many channels at most: more is an array that lies on its side.
 MAX_CHANNELS = 1024
 
@@ -76,14 +78,38 @@ class Samples:
         self.rate_hz = float(sample_rate_hz)
         self._rows = rows
         self._scale = _scales(ma_per_unit, self.n_channels)
+        end = self.frames(_END_S)
+        self._before = self._beyond(0, end)
+        self._after = self._beyond(self.n_frames - end, self.n_frames)
+
+    def _beyond(self, start: int, stop: int) -> Floats:
+        there = self._read(max(0, start), min(stop, self.n_frames))
+        if not len(there):
+            return np.zeros(self.n_channels)
+        middle: Floats = np.median(there, axis=0)
+        return middle
 
     def frames(self, seconds: float) -> int:
         """Return a time in whole frames, at least one."""
         return max(1, round(seconds * self.rate_hz))
 
     def read(self, start: int, stop: int) -> Floats:
-        """Return the frames [start, stop) that there are, (frames, channels)."""
+        """Return the frames [start, stop), (frames, channels).
+
+        Beyond the ends each channel rests at the level that it has there.
+        """
         low, high = max(start, 0), min(stop, self.n_frames)
+        if high <= low:
+            fill = self._before if stop <= 0 else self._after
+            return np.tile(fill, (stop - start, 1))
+        block = self._read(low, high)
+        if low == start and high == stop:
+            return block
+        before = np.tile(self._before, (low - start, 1))
+        after = np.tile(self._after, (stop - high, 1))
+        return np.concatenate([before, block, after])
+
+    def _read(self, low: int, high: int) -> Floats:
         block = np.asarray(self._rows[low:high]).reshape(-1, self.n_channels)
         out: Floats = block.astype(np.float64)
         out *= self._scale
@@ -99,14 +125,6 @@ class Samples:
         size = max(self.frames(0.1), _BLOCK // self.n_channels)
         for start in range(0, self.n_frames, size):
             yield start, min(start + size, self.n_frames)
-
-
-def padded(block: Floats, before: int, after: int, fill: Floats) -> Floats:
-    """Put frames of `fill` (one number for each channel) around a block."""
-    if not before and not after:
-        return block
-    ends = [np.broadcast_to(fill, (n, block.shape[1])) for n in (before, after)]
-    return np.concatenate([ends[0], block, ends[1]])
 
 
 def _scales(value: float | Sequence[float], n_channels: int) -> Floats:
