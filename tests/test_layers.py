@@ -56,6 +56,7 @@ LAYERS = [
     "session",
     "plot",
     "device_report",
+    "bench",
     "",
     "cli",
 ]

@@ -17,6 +17,7 @@ from typing import Annotated, TextIO
 import typer
 
 from nmes_wave.cli import (
+    bench,
     catalogue,
     check,
     cite,
@@ -57,6 +58,7 @@ app.command()(spec.spec)
 app.command()(run.run)
 app.command()(verify.verify)
 app.command()(devices.devices)
+app.command()(bench.bench)
 
 
 @app.callback(invoke_without_command=True)
