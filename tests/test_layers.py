@@ -58,6 +58,7 @@ LAYERS = [
     "session",
     "plot",
     "device_report",
+    "bench",
     "",
     "cli",
 ]

@@ -72,6 +72,7 @@ class Plan:
         self.core = core
         self.n_channels = len(protocol.channels)
         self.n_columns = output.n_columns(self.n_channels)
+        self._dtype = output.numpy_dtype
         self.n_pulses = sum(c.n_pulses for c in protocol.channels)
         ends = [
             max(
@@ -155,22 +156,28 @@ class Plan:
         SpecError
             If the array does not fit the plan.
         """
+        if type(start) is not int or start < 0:
+            start = _frame("start", start)
         if not isinstance(block, np.ndarray):
             raise SpecError("block", block, "must be a NumPy array")
+        shape = block.shape
         if (
-            block.ndim != 2
-            or block.shape[1] != self.n_columns
-            or block.dtype != self.output.numpy_dtype
-            or not block.flags.c_contiguous
-            or not block.flags.writeable
+            len(shape) == 2
+            and shape[1] == self.n_columns
+            and block.dtype == self._dtype
         ):
-            raise SpecError(
-                "block",
-                f"{block.dtype} of shape {block.shape}",
-                f"must be a writable C-contiguous {self.output.numpy_dtype} array of "
-                f"shape (frames, {self.n_columns})",
-            )
-        self.core.render_into(block, _frame("start", start))
+            try:
+                self.core.render_into(block, start)
+            except (BufferError, ValueError):
+                pass  # not contiguous, or read-only: NumPy refuses the buffer
+            else:
+                return
+        raise SpecError(
+            "block",
+            f"{block.dtype} of shape {shape}",
+            f"must be a writable C-contiguous {self._dtype} array of shape "
+            f"(frames, {self.n_columns})",
+        )
 
     def blocks(self, n_frames: int) -> Iterator[NDArray[np.generic]]:
         """Yield the whole plan in new arrays of `n_frames`, the last one shorter."""

@@ -17,6 +17,7 @@ from typing import Annotated, TextIO
 import typer
 
 from nmes_wave.cli import (
+    bench,
     catalogue,
     check,
     cite,
@@ -59,6 +60,7 @@ app.command()(run.run)
 app.command()(measure.measure)
 app.command()(verify.verify)
 app.command()(devices.devices)
+app.command()(bench.bench)
 
 
 @app.callback(invoke_without_command=True)
