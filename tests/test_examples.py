@@ -35,6 +35,10 @@ SHOWN = {
         ["net charge 0.0 µC", "delivered events are as planned", "PASS"],
         ["session_events.json", "session_events.tsv"],
     ),
+    "parameter_sweep": (
+        ["12 protocols", "7.5 µC", "SpecError", "LimitError", "written to sweep.zarr"],
+        ["sweep.zarr"],
+    ),
     "render_and_read_back": (
         ["equal to the plan: True", "net charge: 0 codes"],
         ["contraction.wav"],
@@ -61,6 +65,8 @@ def test_every_example_is_listed():
 @pytest.mark.parametrize("name", SHOWN)
 def test_an_example_runs_and_shows_what_it_says(name, tmp_path):
     words, files = SHOWN[name]
+    if name == "parameter_sweep":
+        pytest.importorskip("dask.array")
     done = run(name, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     for word in words:

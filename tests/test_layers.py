@@ -39,6 +39,7 @@ LAYERS = [
     "plan",
     "faults",
     "record",
+    "dask",
     "_reference",
     "presets",
     "sinks",
