@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from strategies import plans
 
 import nmes_wave as nw
+from nmes_wave import simulation
 
 UNLIMITED = nw.Limits.named("unlimited")
 RC = nw.SeriesRC(series_ohm=200.0, parallel_ohm=3000.0, capacitance_nf=150.0)
@@ -92,12 +94,12 @@ def test_the_voltage_is_that_of_the_closed_form():
     assert found.voltage_v[:, 0] == pytest.approx(v, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(
     plans(),
     st.sampled_from(LOADS),
     st.sampled_from([None, 20.0]),
-    st.sampled_from(CHAINS),
+    st.sampled_from(CHAINS[:2]),
     st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )
 def test_pieces_equal_the_whole(plan, load, compliance_v, chain, cuts):
@@ -105,7 +107,7 @@ def test_pieces_equal_the_whole(plan, load, compliance_v, chain, cuts):
     whole = nw.simulate(plan, load, compliance_v, chain)
     pieces = [
         nw.simulate(plan, load, compliance_v, chain, a, b)
-        for a, b in zip(ends[:-1], ends[1:], strict=True)
+        for a, b in itertools.pairwise(ends)
     ]
     currents = np.concatenate([p.current_ma for p in pieces])
     voltages = np.concatenate([p.voltage_v for p in pieces])
@@ -122,7 +124,7 @@ def test_pieces_equal_the_whole(plan, load, compliance_v, chain, cuts):
         assert is_close(alone.pulses[name], whole.pulses[name], scale)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(
     plans(),
     st.sampled_from(LOADS),
@@ -166,6 +168,32 @@ def test_the_first_phase_is_found_in_every_shape(event):
     assert found.pulses["charge_uc"] == pytest.approx(expected, rel=loss)
 
 
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("compliance_v", [None, 20.0])
+@pytest.mark.parametrize(
+    "event",
+    [
+        nw.Pulse(phase_width_us=250.0, recovery_ratio=9.0),
+        nw.Burst(carrier_hz=2500.0, cycles=10),
+    ],
+)
+def test_the_size_of_blocks_changes_nothing(event, compliance_v, chain, monkeypatch):
+    plan = plan_of(event=event, n_channels=2)
+    whole = nw.simulate(plan, RC, compliance_v, chain)
+    monkeypatch.setattr(simulation, "_BLOCK", 23 if chain is None else 400)
+    for waveforms in (True, False):
+        found = nw.simulate(plan, RC, compliance_v, chain, waveforms=waveforms)
+        for name in COLUMNS:
+            scale = 1 + np.abs(whole.pulses[name]).max()
+            assert is_close(found.pulses[name], whole.pulses[name], scale)
+        assert np.array_equal(found.pulses["clipped"], whole.pulses["clipped"])
+        assert is_close(found.peak_voltage_v, whole.peak_voltage_v)
+    part = nw.simulate(plan, RC, compliance_v, chain, 1000, 3000)
+    fine = chain.oversampling if chain else 1
+    shown = slice(1000 * fine, 3000 * fine)
+    assert is_close(part.voltage_v, whole.voltage_v[shown], 20.0)
+
+
 def test_a_slow_load_remembers_what_was_before_the_start():
     plan = plan_of(event=nw.Pulse(phase_width_us=250.0, recovery_ratio=9.0))
     whole = nw.simulate(plan, SLOW)
@@ -187,7 +215,7 @@ def test_an_hour_takes_seconds_and_little_memory():
     seen = []
     begin = time.perf_counter()
     found = nw.simulate(hour, RC, waveforms=False, progress=seen.append)
-    assert time.perf_counter() - begin < 15
+    assert time.perf_counter() - begin < 60  # it is 1 to 2 s
     assert (len(found.pulses), seen[-1]) == (45_000, 1.0)
     assert np.all(np.diff(seen) > 0)
     minute = nw.simulate(plan_of(on_s=15.0, off_s=45.0), RC)

@@ -25,7 +25,7 @@ import nmes_wave as nw
 
 # a smaller example says no more, and each takes a part of a second
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
-FEW = settings(max_examples=8, deadline=None, phases=PHASES)
+FEW = settings(max_examples=6, deadline=None, phases=PHASES)
 TWO = plan_of(stage(), stage(rate_hz=33.0, amplitude_ma=30.0))
 
 
@@ -140,10 +140,9 @@ def test_a_recording_at_another_rate(rate_hz, tmp_path):
     assert np.abs(found.pulses["amplitude_error"]).max() < 0.002
 
 
-@pytest.mark.parametrize("ppm", [50.0, -120.0])
-def test_two_clocks_that_drift_apart(ppm):
-    long = stage(on_s=8.0, off_s=22.0, repeats=2)  # 60 s
-    plan = plan_of(long, stage(rate_hz=33.0, on_s=8.0, off_s=22.0))
+@pytest.mark.parametrize(("ppm", "off_s"), [(50.0, 26.0), (-120.0, 1.0)])
+def test_two_clocks_that_drift_apart(ppm, off_s):
+    plan = plan_of(stage(on_s=4.0, off_s=off_s))  # 60 s, 10 s
     samples = noisy(drifted(played(plan), ppm), 60, seed=4)
     found = nw.verify(plan, samples, RATE_HZ)
     assert found.passed, found.failures

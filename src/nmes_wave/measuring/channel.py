@@ -178,6 +178,8 @@ def _pulses(
 
 def _on_periods(pulses: Rows, rhythm: Rhythm) -> tuple[Rows, NDArray[np.bool_]]:
     """Return the on-periods, and which pulses are on a plateau."""
+    from scipy.ndimage import median_filter
+
     n = len(rhythm.missing)
     out = np.zeros(n, ON_PERIOD_DTYPE)
     plateau = np.zeros(len(pulses), bool)
@@ -200,11 +202,12 @@ def _on_periods(pulses: Rows, rhythm: Rhythm) -> tuple[Rows, NDArray[np.bool_]]:
         until = row["on_s"] - since
         row["ramp_up_s"] = ramp_s(since, charge)
         row["ramp_down_s"] = ramp_s(until[::-1], charge[::-1])
-        level = _PLATEAU * float(np.quantile(charge, 0.9))
-        on_top = (since >= row["ramp_up_s"]) & (until >= row["ramp_down_s"])
-        on_top &= charge >= level
+        # of neighbours: noise must not choose
+        calm = median_filter(charge, min(len(charge), 9), mode="nearest")
+        high = calm >= _PLATEAU * np.quantile(calm, 0.9)
+        on_top = (since >= row["ramp_up_s"]) & (until >= row["ramp_down_s"]) & high
         if not on_top.any():
-            on_top = charge >= level
+            on_top = high
         plateau[part] = on_top
         row["amplitude_ma"] = rows["amplitude_ma"][on_top].mean()
         row["charge_per_phase_uc"] = charge[on_top].mean()

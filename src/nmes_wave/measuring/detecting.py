@@ -23,10 +23,9 @@ SCALES_S = (60e-6, 125e-6, 250e-6, 500e-6)
 #: Threshold over the r.m.s. of the contrast. Of white Gaussian noise, 60 s at 96 kHz
 #: and four scales: 2 · 4 · 5.76e6 · Q(7) = 6e-5 false detections.
 THRESHOLD = 7.0
-#: This near to a pulse what is smaller than this part of it is its own ringing,
-#: its tail, or crosstalk.
-NEIGHBOURHOOD_S = 20e-3
-OWN_PART = 0.2
+#: So near to a pulse what is smaller than this part of it is its own ringing, its
+#: tail, or crosstalk.
+NEIGHBOURHOODS = ((20e-3, 0.2), (100e-3, 0.01))
 #: What is smaller than this part of the largest (-80 dB) is rounding.
 SMALLEST_PART = 1e-4
 #: Flagged frames this near are of one event.
@@ -80,9 +79,13 @@ class Detector:
         self.samples = samples
         self.scales = sorted({samples.frames(s) for s in SCALES_S})
         self.bin = samples.frames(_BIN_S)
-        self.reach = math.ceil(samples.frames(NEIGHBOURHOOD_S) / self.bin)
+        self.reaches = [
+            (math.ceil(samples.frames(reach_s) / self.bin), part)
+            for reach_s, part in NEIGHBOURHOODS
+        ]
+        far = max(reach for reach, _ in self.reaches)
         # whole bins, so that a block's bins are those of its neighbours
-        self.margin = (self.reach + 1 + -(-self.scales[-1] // self.bin)) * self.bin
+        self.margin = (far + 1 + -(-self.scales[-1] // self.bin)) * self.bin
         self.merge = samples.frames(MERGE_S)
 
     def survey(self) -> list[Ground]:
@@ -142,8 +145,10 @@ class Detector:
             peaks = bins.reshape(n_bins, self.bin).max(axis=1)
             if peaks.max(initial=0.0) <= threshold:
                 continue
-            near = maximum_filter1d(peaks, 2 * self.reach + 1, mode="constant")
-            least = np.maximum(OWN_PART * near, threshold)
+            least = np.full(n_bins, threshold)
+            for reach, part in self.reaches:
+                near = maximum_filter1d(peaks, 2 * reach + 1, mode="constant")
+                np.maximum(least, part * near, out=least)
             found |= size > np.repeat(least, self.bin)[: len(x)]
             np.maximum(level, size, out=level)
         return found, level

@@ -17,7 +17,7 @@ from nmes_wave.measuring.fitting import (
 )
 from nmes_wave.measuring.learning import HALF_FRAME, Pattern
 from nmes_wave.measuring.samples import Floats
-from nmes_wave.measuring.waveforms import Phases
+from nmes_wave.measuring.waveforms import Drooped, Phases
 
 #: As fitted, times in frames and levels in mA.
 FIT_DTYPE = np.dtype(
@@ -48,6 +48,7 @@ _GUARD = 3
 #: What an event may be off its prior: frames, parts of widths and levels.
 _TIME_SD, _PART_SD, _LEVEL_SD = 2.0, 0.1, 0.3
 _FIXED = 1e-6
+_CORNER_SD = 50.0
 _CHUNK = 2048
 
 
@@ -112,27 +113,12 @@ class Fitter:
         self, x: Floats, start: NDArray[np.int64], stop: NDArray[np.int64]
     ) -> NDArray[np.void]:
         model, pattern = self.pattern.model, self.pattern
-        low = start - self.before
-        span = self.before + int((stop - start).max()) + self.length
-        index = low[:, None] + np.arange(span)
-        windows = x[np.minimum(index, len(x) - 1)]
-        stretch, begin, ratio = self._located(windows, stop - low)
-        sign = np.where(ratio < 0, -1, 1)
-        picked = begin[:, None] + np.arange(self.length)
-        rows = np.take_along_axis(windows, picked, axis=1)
-        quiet = begin[:, None] + _ROOM - pattern.before
-        quiet = quiet + np.arange(pattern.before - _GUARD)
-        level = np.take_along_axis(windows, quiet, axis=1).mean(axis=1, keepdims=True)
-        rows = undrooped((rows - level) * sign[:, None], pattern.corner)
-        guess = np.tile(pattern.row, (len(rows), 1))
-        guess[:, model.ONSET] = _ROOM
-        guess[:, model.scalable] *= stretch[:, None]
-        # the shapes are rendered at the pattern's own level
-        guess[:, model.levels] *= np.abs(ratio)[:, None]
+        first, sign, rows, guess = self._windows(x, start, stop)
+        rows = undrooped(rows, pattern.corner)
         sd = self._prior(guess)
         found, rest, onset_sd = fit(model, rows, guess, sd, self.noise)
         out = np.zeros(len(rows), FIT_DTYPE)
-        out["onset"] = low + begin + found[:, model.ONSET]
+        out["onset"] = first + found[:, model.ONSET]
         out["onset_sd"] = onset_sd
         out["polarity"] = sign
         out["level"] = found[:, model.LEVEL]
@@ -149,6 +135,49 @@ class Fitter:
             made = model.render(sharpened(found), self.length)
             out["sharp_rest"] = np.mean((rows - made) ** 2, axis=1)
         return out
+
+    def corner(self, x: Floats, spots: Spots) -> Floats:
+        """Return the corner of a droop that each event shows, radians per frame.
+
+        The parameters are those of `measure`, frame 0 of `x` the first one.
+        """
+        x = x - self.offset
+        _, _, rows, guess = self._windows(x, spots.start, spots.stop)
+        model = Drooped(self.pattern.model)
+        nothing = np.zeros((len(guess), 1))
+        sd = np.hstack([self._prior(guess), nothing + _CORNER_SD])
+        if self.pattern.meets:
+            # else a gap of part of a frame would be taken for a droop
+            guess[:, Phases.GAP] = HALF_FRAME / 2
+            sd[:, Phases.GAP] = HALF_FRAME
+        found, _, _ = fit(model, rows, np.hstack([guess, nothing]), sd, self.noise)
+        return model.corner(found)
+
+    def _windows(
+        self, x: Floats, start: NDArray[np.int64], stop: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats, Floats]:
+        """Return first frame, sign, frames and first guess of each event.
+
+        Frames are about the level before the event, and turned positive.
+        """
+        model, pattern = self.pattern.model, self.pattern
+        low = start - self.before
+        span = self.before + int((stop - start).max()) + self.length
+        index = low[:, None] + np.arange(span)
+        windows = x[np.minimum(index, len(x) - 1)]
+        stretch, begin, ratio = self._located(windows, stop - low)
+        sign = np.where(ratio < 0, -1, 1)
+        picked = begin[:, None] + np.arange(self.length)
+        rows = np.take_along_axis(windows, picked, axis=1)
+        quiet = begin[:, None] + _ROOM - pattern.before
+        quiet = quiet + np.arange(pattern.before - _GUARD)
+        level = np.take_along_axis(windows, quiet, axis=1).mean(axis=1, keepdims=True)
+        guess = np.tile(pattern.row, (len(rows), 1))
+        guess[:, model.ONSET] = _ROOM
+        guess[:, model.scalable] *= stretch[:, None]
+        # the shapes are rendered at the pattern's own level
+        guess[:, model.levels] *= np.abs(ratio)[:, None]
+        return low + begin, sign, (rows - level) * sign[:, None], guess
 
     def _located(
         self, windows: Floats, stop: NDArray[np.int64]

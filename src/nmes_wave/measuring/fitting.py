@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmes_wave.measuring.samples import Floats
-from nmes_wave.measuring.waveforms import Waveform
+from nmes_wave.measuring.waveforms import Drooped, Waveform
 
 #: Frames and model pass through this before they are compared: what rings near
 #: the Nyquist frequency (converters and resamplers at edges) is put aside, and an
@@ -59,7 +59,7 @@ def drooped(rows: Floats, corner: float) -> Floats:
 
 
 def fit(
-    model: Waveform,
+    model: Waveform | Drooped,
     windows: Floats,
     start: Floats,
     sd: Floats,
@@ -125,7 +125,7 @@ def fit(
     return rows, np.sqrt(np.mean(rest**2, axis=1)), onset_sd
 
 
-def _allowed(model: Waveform, rows: Floats) -> Floats:
+def _allowed(model: Waveform | Drooped, rows: Floats) -> Floats:
     for p in model.times:
         least = 0.0 if p == 3 else _NARROWEST  # 3: the gap of `Phases`
         rows[:, p] = np.maximum(rows[:, p], least)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmes_wave.measuring.detecting import Ground, Spots
+from nmes_wave.measuring.detecting import Ground, Ints, Spots
 from nmes_wave.measuring.fitting import (
     SMOOTHED_NOISE,
     drooped,
@@ -20,9 +20,9 @@ from nmes_wave.measuring.fitting import (
 from nmes_wave.measuring.samples import Floats, Samples, padded
 from nmes_wave.measuring.waveforms import FLOWN, Averaged, Cycles, Phases, Waveform
 
-#: Events that are averaged, at most.
+#: Events that are learnt from, at most.
 _EVENTS = 256
-#: Of the strongest, by contrast; weaker ones are in ramps.
+#: The strongest, by contrast; weaker ones are in ramps.
 _STRONG = 0.7
 #: Before and after an event, where others leave room.
 _BEFORE_S, _AFTER_S = 2e-3, 12e-3
@@ -32,8 +32,6 @@ _PHASE_AREA = 0.08
 _PHASE_LEVEL = 0.02
 #: A model fits well, and well enough, if it leaves this part of the peak.
 _GOOD, _FAIR = 0.015, 0.06
-#: A droop is one if it takes this part of the level within the first phase.
-_LEAST_DROOP = 0.002
 #: A gap that is shorter (frames) leaves no sample at zero: it cannot be told
 #: from none. Then it is taken to be half a frame, with this standard deviation.
 UNRESOLVED, HALF_FRAME, GAP_SD = 1.2, 0.5, 0.29
@@ -59,16 +57,16 @@ class Pattern:
         Its waveform.
     row
         Its parameters, the onset at frame 0 and the first level positive.
-    corner
-        Of the droop, radians per frame; 0 without.
     before
         Frames before an event in which others leave it alone.
+    corner
+        Of the droop, radians per frame; 0 without.
     """
 
     model: Waveform
     row: Floats
-    corner: float
     before: int
+    corner: float = 0.0
 
     @property
     def length(self) -> int:
@@ -90,14 +88,14 @@ def learn(
     """Learn the event of one channel; None where there is none to learn."""
     if not len(spots):
         return None
-    chosen = np.flatnonzero(spots.level >= _STRONG * np.quantile(spots.level, 0.95))
-    quiet = spots.start[1:] - spots.stop[:-1]
+    chosen = strong(spots)
+    # weaker ones may be the ends of long recovery phases
+    quiet = spots.start[chosen][1:] - spots.stop[chosen][:-1]
     room = int(np.quantile(quiet, 0.1)) if len(quiet) else samples.n_frames
     before = max(8, min(samples.frames(_BEFORE_S), int(0.3 * room)))
     after = max(8, min(samples.frames(_AFTER_S), int(0.6 * room)))
     longest = int(np.quantile(spots.stop[chosen] - spots.start[chosen], 0.9))
-    n = min(len(chosen), _EVENTS)
-    chosen = chosen[np.linspace(0, len(chosen) - 1, n).astype(int)]
+    chosen = some(chosen, _EVENTS)
     windows = np.concatenate(
         [
             excerpt(samples, channel, int(start), before + longest + after, ground)
@@ -105,7 +103,7 @@ def learn(
         ]
     )
     mean = _aligned(windows, before)
-    noise = ground.noise_rms_ma / math.sqrt(n)
+    noise = ground.noise_rms_ma / math.sqrt(len(chosen))
     lobes = _lobes(mean, noise)
     if not lobes:
         return None
@@ -113,10 +111,22 @@ def learn(
         mean = -mean
         lobes = [Lobe(a.start, a.stop, -a.area) for a in lobes]
     mean = mean - mean[: max(4, lobes[0].start - 4)].mean()
-    model, row, corner = _modelled(mean, lobes, noise)
+    model, row = _modelled(mean, lobes, noise)
     row = row.copy()
     row[model.ONSET] = 0.0
-    return Pattern(model=model, row=row, corner=corner, before=before)
+    return Pattern(model=model, row=row, before=before)
+
+
+def strong(spots: Spots) -> Ints:
+    """Return the indices of the events that are not in ramps."""
+    least = _STRONG * np.quantile(spots.level, 0.95)
+    return np.flatnonzero(spots.level >= least)
+
+
+def some(indices: Ints, n: int) -> Ints:
+    """Return `n` of them, from begin to end."""
+    at = np.linspace(0, len(indices) - 1, min(len(indices), n))
+    return indices[at.astype(int)]
 
 
 def excerpt(
@@ -185,9 +195,9 @@ def _candidates(lobes: list[Lobe]) -> Iterator[Waveform]:
 
 def _modelled(
     mean: Floats, lobes: list[Lobe], noise: float
-) -> tuple[Waveform, Floats, float]:
-    """Return the waveform that fits best, its parameters and the droop's corner."""
-    best: tuple[float, Waveform, Floats, float] | None = None
+) -> tuple[Waveform, Floats]:
+    """Return the waveform that fits best, and its parameters."""
+    best: tuple[float, Waveform, Floats] | None = None
     for model in _candidates(lobes):
         found = _fitted(model, mean, lobes, noise)
         if best is None or found[0] < best[0]:
@@ -215,14 +225,14 @@ def _first_guess(model: Waveform, mean: Floats, lobes: list[Lobe]) -> list[float
 
 def _fitted(
     model: Waveform, mean: Floats, lobes: list[Lobe], noise: float
-) -> tuple[float, Waveform, Floats, float]:
+) -> tuple[float, Waveform, Floats]:
     """Fit one waveform and a droop to the mean event.
 
     Returns
     -------
     tuple
-        What it leaves (part of the peak, without the noise), the waveform, its
-        parameters, and the droop's corner where there is one.
+        What it leaves (part of the peak, without the noise), the waveform and
+        its parameters.
     """
     from scipy.optimize import least_squares
 
@@ -255,20 +265,14 @@ def _fitted(
     found = least_squares(
         rest, guess, bounds=(low, np.inf), x_scale=scale, max_nfev=60, ftol=1e-10
     )
-    row, corner = found.x[:-1], float(found.x[-1])
+    row = found.x[:-1]
     error = found.fun[: len(target)]
     left = max(0.0, float(np.mean(error**2)) - (noise * SMOOTHED_NOISE / peak) ** 2)
-    # the smoother makes neighbours alike
-    variance = float(np.mean(error**2)) / SMOOTHED_NOISE**2
-    inverse = np.linalg.pinv(found.jac.T @ found.jac)
-    corner_sd = math.sqrt(max(0.0, inverse[-1, -1]) * variance)
-    if corner * row[1] < _LEAST_DROOP or corner < 4 * corner_sd:
-        corner = 0.0
     used = float(model.span(row[None])[0]) / len(target)
-    return math.sqrt(left / min(1.0, max(used, 0.05))), model, row, corner
+    return math.sqrt(left / min(1.0, max(used, 0.05))), model, row
 
 
-def _averaged(mean: Floats, lobes: list[Lobe]) -> tuple[Waveform, Floats, float]:
+def _averaged(mean: Floats, lobes: list[Lobe]) -> tuple[Waveform, Floats]:
     first = mean[lobes[0].start : lobes[0].stop]
     peak = float(first.max())
     begin = _crossing(mean, lobes[0].start, peak, 1)
@@ -283,7 +287,7 @@ def _averaged(mean: Floats, lobes: list[Lobe]) -> tuple[Waveform, Floats, float]
         area=float(first.sum()) / peak,
         length=stop - begin,
     )
-    return model, np.array([0.0, end - begin, peak]), 0.0
+    return model, np.array([0.0, end - begin, peak])
 
 
 def _crossing(mean: Floats, at: int, peak: float, step: int) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nmes_wave.measuring.channel import summarized
 from nmes_wave.measuring.detecting import LONGEST_S, Detector, Ground, Spots
+from nmes_wave.measuring.drooping import with_droop
 from nmes_wave.measuring.events import FIT_DTYPE, Fitter
 from nmes_wave.measuring.learning import learn
 from nmes_wave.measuring.result import Measurement
@@ -63,10 +64,14 @@ def measure(
     longest = source.frames(LONGEST_S)
     too_long = [s.stop - s.start > longest for s in spots]
     spots = [s.where(~long) for s, long in zip(spots, too_long, strict=True)]
-    fitters = []
+    fitters: list[Fitter | None] = []
     for c, (found, ground) in enumerate(zip(spots, grounds, strict=True)):
         pattern = learn(source, c, found, ground)
-        fitters.append(pattern and Fitter(pattern, ground))
+        if pattern is None:
+            fitters.append(None)
+            continue
+        pattern = with_droop(source, c, found, ground, pattern)
+        fitters.append(Fitter(pattern, ground))
     fits = _fitted(source, spots, fitters, lambda part: tell(0.5 + 0.5 * part))
     channels = tuple(
         summarized(

@@ -60,7 +60,7 @@ def _learn_channel(
     chain: Chain, c: int, fits: NDArray[np.void], noise: float, rate_hz: float
 ) -> None:
     gain = typical_gain(fits)
-    if gain is None:
+    if not gain:  # no events, or a channel that is digitally silent
         return
     strong = abs(gain) * math.sqrt(float(fits["energy"].sum()))
     if strong < 10 * noise:

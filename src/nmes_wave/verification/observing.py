@@ -164,7 +164,9 @@ class Observer:
             self._keep(chain, c, around[mine], shape)
         extras = np.zeros(0, EXTRA_DTYPE)
         if extra_percent is not None:
-            least = extra_percent / 100 * self.largest_ma * np.abs(chain.gain)
+            # of a dead channel: what is heard there, if the others are
+            gain = np.abs(chain.gain).clip(min=0.01 * np.abs(chain.gain).max())
+            least = extra_percent / 100 * self.largest_ma * gain
             extras = self._extras(residual, core, noise, chain, least, z)
             frames = extras["time_s"] + low
             extras = extras[(frames >= start) & (frames < stop)]
