@@ -51,7 +51,7 @@ def main() -> None:
     protocols = [functools.partial(protocol, rate, width) for rate, width in grid]
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
+            n_workers=2, threads_per_worker=1, dashboard_address=":0"
         ) as cluster,
         Client(cluster),
     ):

@@ -13,6 +13,9 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
+from recording import Bench
+
 import nmes_wave as nw
 
 SECONDS = 10.0
@@ -48,8 +51,31 @@ def keep(call: object, *arguments: object) -> None:
         pass
 
 
+def listen() -> None:
+    """A duplex device calls, and Python reads what it has heard so far."""
+    bench = Bench(plan_of(50.0))
+    engine, plan = bench.engine, bench.plan
+    samples = np.full((500_000, 2), 0, np.float32)
+    engine.capture_into(samples, 2)
+    bench.start()
+    source = np.ones((64, 2), np.float32)
+    out = np.empty((64, plan.n_columns), np.int32)
+
+    def call() -> None:
+        while engine.captured < len(samples):
+            engine.process(out, 64, 1, source)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    while thread.is_alive():
+        assert samples[: engine.captured].copy().all()
+        assert engine.capture_gaps >= 0
+    thread.join()
+
+
 def main() -> int:
     """Run, and return the exit code."""
+    listen()
     plans = [plan_of(50.0), plan_of(70.0)]
     done = threading.Event()
     with (

@@ -28,7 +28,7 @@ def client():
     """Start a cluster of two worker processes."""
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
+            n_workers=2, threads_per_worker=1, dashboard_address=":0"
         ) as two,
         distributed.Client(two) as client,
     ):

@@ -43,6 +43,10 @@ SHOWN = {
         ["equal to the plan: True", "net charge: 0 codes"],
         ["contraction.wav"],
     ),
+    "simulate_a_load": (
+        ["30.0 V, 18.00 µC of 18.00 µC", "net -4.041 µC", "clipped: True"],
+        ["simulate_a_load.png"],
+    ),
 }
 
 

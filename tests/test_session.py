@@ -382,6 +382,14 @@ def test_hardware_refuses_a_plan_without_limits():
     nw.Session(free, sink=nw.MemorySink())
 
 
+@pytest.mark.parametrize("cap", ["max_amplitude_ma", "max_total_current_ma"])
+def test_hardware_refuses_a_plan_that_leaves_a_cap_without_a_number(cap):
+    plan = plan_of()
+    open_ = nw.build_plan(plan.protocol, plan.output, nw.Limits(**{cap: None}))
+    with pytest.raises(nw.SinkUnavailableError, match=f"without limits on {cap}, for"):
+        nw.Session(open_, sink=SlowSink())
+
+
 def test_more_commands_than_the_ring_holds_are_refused_at_once():
     with nw.Session(plan_of(), sink=SlowSink(speed=0.05)) as session:
         session.start(0.1)

@@ -54,35 +54,62 @@ from nmes_wave.spec import (
 
 if TYPE_CHECKING:
     from nmes_wave import presets as presets
+    from nmes_wave.calibration import Calibration as Calibration
+    from nmes_wave.device_report import DeviceReport as DeviceReport
+    from nmes_wave.loads import ConstantPhase as ConstantPhase
+    from nmes_wave.loads import Load as Load
+    from nmes_wave.loads import Resistor as Resistor
+    from nmes_wave.loads import SeriesRC as SeriesRC
+    from nmes_wave.output_chain import OutputChain as OutputChain
     from nmes_wave.plot import plot_plan as plot_plan
     from nmes_wave.record import Comparison as Comparison
     from nmes_wave.record import EventRecord as EventRecord
     from nmes_wave.record import compare as compare
     from nmes_wave.record import read_events as read_events
     from nmes_wave.session import Session as Session
+    from nmes_wave.simulation import Simulation as Simulation
+    from nmes_wave.simulation import simulate as simulate
     from nmes_wave.sinks import MemorySink as MemorySink
     from nmes_wave.sinks import Sink as Sink
     from nmes_wave.status import State as State
     from nmes_wave.status import Status as Status
+    from nmes_wave.verification import Tolerance as Tolerance
+    from nmes_wave.verification import Verification as Verification
+    from nmes_wave.verification import verify as verify
 
 _LAZY = {
+    "Calibration": "nmes_wave.calibration",
     "Comparison": "nmes_wave.record",
+    "ConstantPhase": "nmes_wave.loads",
+    "DeviceReport": "nmes_wave.device_report",
     "EventRecord": "nmes_wave.record",
+    "Load": "nmes_wave.loads",
     "MemorySink": "nmes_wave.sinks",
+    "OutputChain": "nmes_wave.output_chain",
+    "Resistor": "nmes_wave.loads",
+    "SeriesRC": "nmes_wave.loads",
     "Session": "nmes_wave.session",
+    "Simulation": "nmes_wave.simulation",
     "Sink": "nmes_wave.sinks",
     "State": "nmes_wave.status",
     "Status": "nmes_wave.status",
+    "Tolerance": "nmes_wave.verification",
+    "Verification": "nmes_wave.verification",
     "compare": "nmes_wave.record",
     "plot_plan": "nmes_wave.plot",
     "read_events": "nmes_wave.record",
+    "simulate": "nmes_wave.simulation",
+    "verify": "nmes_wave.verification",
 }
 
 __all__ = [
     "Burst",
+    "Calibration",
     "Channel",
     "Comparison",
+    "ConstantPhase",
     "CustomPulse",
+    "DeviceReport",
     "DutyCycle",
     "Electrode",
     "Envelope",
@@ -91,14 +118,19 @@ __all__ = [
     "FormatError",
     "LimitError",
     "Limits",
+    "Load",
     "MemorySink",
     "NmesWaveError",
     "Output",
+    "OutputChain",
     "Plan",
     "PresetError",
     "Pulse",
     "Report",
+    "Resistor",
+    "SeriesRC",
     "Session",
+    "Simulation",
     "Sink",
     "SinkError",
     "SinkLostError",
@@ -110,9 +142,11 @@ __all__ = [
     "StateError",
     "Status",
     "StimProtocol",
+    "Tolerance",
     "Train",
     "Trigger",
     "Verdict",
+    "Verification",
     "__version__",
     "build_plan",
     "check",
@@ -121,6 +155,8 @@ __all__ = [
     "presets",
     "protocol_schema",
     "read_events",
+    "simulate",
+    "verify",
 ]
 
 

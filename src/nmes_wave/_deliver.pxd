@@ -2,7 +2,7 @@
 """From the next event of all channels to the frames that the device gets."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from nmes_wave._charge cimport Event
 from nmes_wave._guard cimport PART, above_caps, clear_total, join_total
@@ -11,11 +11,13 @@ from nmes_wave._live cimport (
     FAULT,
     FRESH,
     GUARD,
+    INPUT_FLAGS,
     LATE_NS,
     OPEN,
     RUNNING,
     STOPPING,
     UNDERFLOW_FLAG,
+    Capture,
     Live,
     Loaded,
     Snapshot,
@@ -281,14 +283,34 @@ cdef inline void note_duration(Live* lv, int64_t ns) noexcept nogil:
         nw_store(&lv.longest_ns, ns)
 
 
+cdef inline void keep_input(
+    Capture* capture, const float* source, int64_t frames, int64_t flags
+) noexcept nogil:
+    """Append what came in; `n` is told last, so that a reader finds it whole."""
+    cdef int64_t n = capture.n, room = capture.size - capture.n
+    cdef float* target = capture.samples + n * capture.n_channels
+    if flags & INPUT_FLAGS or source == NULL:
+        nw_store(&capture.gaps, capture.gaps + 1)
+    if frames > room:
+        frames = room
+    if source == NULL:
+        memset(target, 0, <size_t>(frames * capture.n_channels) * sizeof(float))
+    else:
+        memcpy(
+            target, source, <size_t>(frames * capture.n_channels) * sizeof(float)
+        )
+    nw_store(&capture.n, n + frames)
+
+
 cdef inline void live_process(
-    Live* lv, void* out, int64_t frames, int64_t flags
+    Live* lv, const void* source, void* out, int64_t frames, int64_t flags
 ) noexcept nogil:
     """Everything that one callback does; silence first, then render."""
     cdef int64_t begun = nw_now_ns()
     cdef int64_t n = lv.loaded.plan.n_outputs
     cdef int64_t bytes = 3 if lv.packed else lv.loaded.plan.sample_bytes
     cdef int64_t part, left = frames
+    cdef int64_t device = lv.device
     cdef char* target = <char*>out
     cdef unsigned mode
     memset(out, 0, <size_t>(frames * n * bytes))
@@ -313,6 +335,9 @@ cdef inline void live_process(
             pack24(<int32_t*>lv.scratch, <uint8_t*>target, part * n)
             target += part * n * 3
             left -= part
+    # from the start on, when the device's clock runs
+    if lv.capture.n < lv.capture.size and lv.device > device:
+        keep_input(&lv.capture, <const float*>source, frames, flags)
     publish(lv)
     nw_denormals_restore(mode)
     note_duration(lv, nw_now_ns() - begun)
@@ -322,7 +347,7 @@ cdef inline int portaudio_callback(
     const void* source, void* out, unsigned long frames, const void* time_info,
     unsigned long flags, void* live
 ) noexcept nogil:
-    live_process(<Live*>live, out, <int64_t>frames, <int64_t>flags)
+    live_process(<Live*>live, source, out, <int64_t>frames, <int64_t>flags)
     return 0
 
 
@@ -336,7 +361,7 @@ cdef inline void clock_main(void* argument) noexcept nogil:
     cdef int64_t origin = nw_now_ns()
     cdef int64_t frames = 0, flags = 0, deadline
     while nw_load(&lv.clock_running):
-        live_process(lv, lv.scratch, lv.clock_block, flags)
+        live_process(lv, NULL, lv.scratch, lv.clock_block, flags)
         flags = 0
         frames += lv.clock_block
         deadline = origin + <int64_t>(frames * lv.ns_per_frame)

@@ -95,6 +95,7 @@ cdef class Engine:
     cdef _LoadedPlan incoming
     cdef nw_thread thread
     cdef bint has_thread
+    cdef Py_buffer heard
 
     def __cinit__(
         self,
@@ -169,6 +170,8 @@ cdef class Engine:
         for i in range(1, NW_SIGNALS):
             self.release_signal(i)
         self.end_clock()
+        if self.live.capture.samples != NULL:
+            PyBuffer_Release(&self.heard)
         for i in range(3):
             free(self.live.snapshots[i].tracks)
         free(self.live.now.tracks)
@@ -202,6 +205,36 @@ cdef class Engine:
     def set_latency(self, double seconds):
         """Tell the output latency, which callbacks must not be later than."""
         self.live.latency_ns = <int64_t>(seconds * 1e9)
+
+    def capture_into(self, samples, int64_t n_channels):
+        """Keep what a duplex device hears, from the start on, until it is full.
+
+        Before the device's first call. `samples` is C-contiguous float32 memory of
+        whole frames, which the engine holds on to.
+        """
+        cdef int64_t frame_bytes = n_channels * <int64_t>sizeof(float)
+        if self.live.capture.samples != NULL:
+            raise ValueError("the input is captured already")
+        PyObject_GetBuffer(
+            samples, &self.heard, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE
+        )
+        if n_channels < 1 or self.heard.len == 0 or self.heard.len % frame_bytes != 0:
+            length = self.heard.len
+            PyBuffer_Release(&self.heard)
+            raise ValueError(f"{length} bytes are no frames of {n_channels} channels")
+        self.live.capture.n_channels = n_channels
+        self.live.capture.size = self.heard.len // frame_bytes
+        self.live.capture.samples = <float*>self.heard.buf
+
+    @property
+    def captured(self):
+        """How many frames have been heard; those are written to no more."""
+        return nw_load(&self.live.capture.n)
+
+    @property
+    def capture_gaps(self):
+        """How many calls came with input that is not what the device heard."""
+        return nw_load(&self.live.capture.gaps)
 
     def set_initial_intensity(self, int channel, double value):
         """Set where a channel begins; only before the start command."""
@@ -277,12 +310,15 @@ cdef class Engine:
         """Tell the watchdog that the program is alive."""
         nw_store(&self.live.feeds, self.live.feeds + 1)
 
-    def process(self, block, int64_t frames, int64_t flags=0):
+    def process(self, block, int64_t frames, int64_t flags=0, source=None):
         """Deliver `frames` frames into a writable C-contiguous buffer, without the GIL.
 
-        `flags` are PortAudio's: 4 is an underrun.
+        `flags` are PortAudio's: 4 is an underrun. `source` is what a duplex device
+        hears meanwhile, float32, of the channels that are captured; None: nothing.
         """
-        cdef Py_buffer view
+        cdef Py_buffer view, heard
+        cdef const void* input = NULL
+        cdef Py_ssize_t heard_bytes
         cdef const Plan* plan = &self.loaded.core.plan
         cdef int64_t frame_bytes = plan.n_outputs * (
             3 if self.live.packed else plan.sample_bytes
@@ -293,9 +329,20 @@ cdef class Engine:
                 raise ValueError(
                     f"{frames} frames need {frames * frame_bytes} bytes, not {view.len}"
                 )
+            if source is not None:
+                heard_bytes = frames * self.live.capture.n_channels * 4
+                PyObject_GetBuffer(source, &heard, PyBUF_C_CONTIGUOUS)
+                input = heard.buf
+                if heard.len < heard_bytes:
+                    raise ValueError(
+                        f"{frames} frames need {heard_bytes} bytes of input, not "
+                        f"{heard.len}"
+                    )
             with nogil:
-                live_process(self.live, view.buf, frames, flags)
+                live_process(self.live, input, view.buf, frames, flags)
         finally:
+            if input != NULL:
+                PyBuffer_Release(&heard)
             PyBuffer_Release(&view)
 
     def begin_clock(self, int64_t block_frames):

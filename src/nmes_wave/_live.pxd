@@ -32,6 +32,7 @@ cdef enum:
     BUCKETS = 512         # of callback durations: 8 in each octave of nanoseconds
     FRESH = 4             # marks a snapshot that the reader has not taken
     UNDERFLOW_FLAG = 4    # paOutputUnderflow; the other flags say nothing of us
+    INPUT_FLAGS = 3       # paInputUnderflow, paInputOverflow: frames are not there
     LATE_NS = 100000000   # the null sink gives up catching up after 0.1 s
 
 cdef enum State:
@@ -109,6 +110,16 @@ ctypedef struct Snapshot:
     Track* tracks
 
 
+ctypedef struct Capture:
+    # What a duplex device heard: the frame at `i` came in with the call that the
+    # device's frame `i` went out with.
+    float* samples            # NULL: nobody listens
+    int64_t n_channels
+    int64_t size              # frames; what comes later is dropped
+    int64_t n                 # frames so far: below it nothing is written any more
+    int64_t gaps              # calls whose input is not what the device heard
+
+
 ctypedef struct Live:
     Loaded* loaded
     Gain* gains
@@ -152,6 +163,7 @@ ctypedef struct Live:
     RecordRing records
     int64_t durations[BUCKETS]
     int64_t longest_ns
+    Capture capture
     # scratch for packed samples and for the null sink
     void* scratch
     int64_t scratch_frames

@@ -10,10 +10,12 @@ from typing import Annotated
 
 from nmes_wave.errors import SpecError
 from nmes_wave.exposure import ChannelExposure, total_current
+from nmes_wave.limit_sets import SETS, Quoted
 from nmes_wave.ranges import PublishedRange, PublishedRanges, is_quantity, quantities
-from nmes_wave.report import RANGE, RULES, Finding, Report, Verdict
+from nmes_wave.report import RANGE, RULES, SHANNON_K, Finding, Report, Verdict
 from nmes_wave.spec import StimProtocol
 from nmes_wave.spec._fields import Range, Spec
+from nmes_wave.spec._file import nearest
 
 #: A value from this part of its limit upward is a caution.
 CAUTION_FROM = 0.8
@@ -99,34 +101,85 @@ class Limits(Spec):
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Return the names of the named sets."""
-        return ("default", "unlimited")
+        return tuple(SETS)
 
     @classmethod
     def named(cls, name: str) -> Limits:
         """Return a named set.
 
+        Each limit that differs from the defaults is a quotation; its source
+        stands in the report. None of the sets is a statement of safety or of
+        conformity with a standard.
+
         Parameters
         ----------
         name
-            ``default``, the same as ``Limits()``; or ``unlimited``, which
-            evaluates nothing and is for computation only: a hardware sink
-            refuses a plan that was built with it.
+            ``default``
+                The same as ``Limits()``.
+            ``powered-muscle-stimulator``
+                What FDA's guidance of 1999 and the notice of IEC 60601-2-10
+                say of output: 0.25 W/cm² and 2 mA/cm² r.m.s., and the 50 mA
+                r.m.s. that two makers quote. Neither bounds the amplitude or
+                the total: 100 mA and 200 mA are kept as choices, since a live
+                session caps by them. The other rules are not evaluated.
+            ``certified-device``
+                The defaults with 0.1 W/cm² and 2 mA/cm² r.m.s., as a certified
+                device limits itself (RehaStim2 manual 2.5c, p. 9).
+            ``implant``
+                The defaults with at most 0.025 µA of net current: 25 nA, "the
+                industry's safety limit" of cochlear implants (Sit & Sarpeshkar
+                2007). Nothing else in it is an implant's.
+            ``unlimited``
+                Evaluates nothing and is for computation only: a hardware sink
+                refuses a plan that was built with it.
 
         Raises
         ------
         SpecError
-            For an unknown name.
+            For an unknown name; it says the nearest one.
         """
-        if name == "default":
-            return cls()
-        if name == "unlimited":
-            return cls(**{field.name: None for field in dataclasses.fields(cls)})
-        names = ", ".join(map(repr, cls.names()))
-        raise SpecError("Limits.named", name, f"must be one of {names}")
+        if name not in cls.names():
+            words = nearest(str(name), [*cls.names()])
+            raise SpecError("Limits.named", name, f"is no set of limits; {words}")
+        return cls(**{f"max_{rule}": q.limit for rule, q in SETS[name].items()})
+
+    def _quoted(self) -> dict[str, Quoted]:
+        """Return each limit with its source.
+
+        Sources are those of the named set that has most of these limits, so that
+        they stay when one limit of a set is changed; of two, of the set that has
+        most of the others' absence too.
+        """
+        given = {rule: getattr(self, f"max_{rule}") for rule in RULES}
+
+        def in_common(of_set: dict[str, Quoted]) -> tuple[int, int]:
+            same = [given[rule] for rule in RULES if given[rule] == of_set[rule].limit]
+            return sum(limit is not None for limit in same), len(same)
+
+        closest = max(map(_whole_set, SETS), key=in_common)
+        return {
+            rule: closest[rule]
+            if limit == closest[rule].limit
+            else Quoted(limit, "" if limit is None else "given")
+            for rule, limit in given.items()
+        }
+
+
+def _whole_set(name: str) -> dict[str, Quoted]:
+    return {
+        rule: SETS[name].get(
+            rule, Quoted(getattr(Limits, f"max_{rule}"), RULES[rule].source)
+        )
+        for rule in RULES
+    }
 
 
 _NO_LIMIT = "no limit set"
 _NO_ELECTRODES = "no electrode area: give the channel its electrodes"
+_NOT_FOR_SKIN = (
+    "information only: fitted on neural-tissue contact electrodes (cat cortex); does "
+    "not apply to skin"
+)
 
 
 def check(
@@ -153,6 +206,10 @@ def check(
     Returns
     -------
     Report
+        Its findings end, for each channel with electrodes, with Shannon's k
+        (rule ``shannon_k``), which is information and has no limit. It was
+        fitted on electrodes in contact with neural tissue and does not apply to
+        skin.
 
     Raises
     ------
@@ -176,20 +233,23 @@ def check(
 
 def _findings(protocol: StimProtocol, limits: Limits) -> Iterator[Finding]:
     exposures = [(c.name, ChannelExposure(c)) for c in protocol.channels]
-    for rule in RULES:
-        limit: float | None = getattr(limits, f"max_{rule}")
+    for rule, quoted in limits._quoted().items():
         if rule == "total_current_ma":
-            yield _total(protocol, limit)
+            yield _total(protocol, quoted)
             continue
         for name, exposure in exposures:
-            value = None if limit is None else getattr(exposure, rule)
-            yield _finding(rule, name, value, limit)
+            value = None if quoted.limit is None else getattr(exposure, rule)
+            yield _finding(rule, name, value, quoted)
+    for name, exposure in exposures:
+        if exposure.shannon_k is not None:
+            yield _shannon(name, exposure.shannon_k)
 
 
 def _finding(
-    rule: str, channel: str | None, value: float | None, limit: float | None
+    rule: str, channel: str | None, value: float | None, quoted: Quoted
 ) -> Finding:
     note = ""
+    limit = quoted.limit
     if value is None or limit is None:
         verdict = Verdict.NOT_EVALUATED
         note = _NO_LIMIT if limit is None else _NO_ELECTRODES
@@ -199,7 +259,6 @@ def _finding(
         verdict = Verdict.CAUTION
     else:
         verdict = Verdict.PASS
-    by_default = limit == getattr(Limits, f"max_{rule}")
     return Finding(
         rule=rule,
         channel=channel,
@@ -207,16 +266,17 @@ def _finding(
         limit=limit,
         unit=RULES[rule].unit,
         verdict=verdict,
-        source="" if limit is None else RULES[rule].source if by_default else "given",
+        source=quoted.source,
         note=note,
     )
 
 
-def _total(protocol: StimProtocol, limit: float | None) -> Finding:
+def _total(protocol: StimProtocol, quoted: Quoted) -> Finding:
+    limit = quoted.limit
     if limit is None:
-        return _finding("total_current_ma", None, None, None)
+        return _finding("total_current_ma", None, None, quoted)
     total = total_current(protocol)
-    finding = _finding("total_current_ma", None, total.bound_ma, limit)
+    finding = _finding("total_current_ma", None, total.bound_ma, quoted)
     if total.bound_ma <= total.reached_ma * (1 + ONE_TOTAL):
         return finding
     note = f"an upper bound, {total.reached_ma:.6g} mA is reached for certain"
@@ -224,6 +284,19 @@ def _total(protocol: StimProtocol, limit: float | None) -> Finding:
     if verdict is Verdict.FAIL and total.reached_ma <= limit * (1 + ROUNDING):
         verdict = Verdict.CAUTION
     return dataclasses.replace(finding, verdict=verdict, note=note)
+
+
+def _shannon(channel: str, k: float) -> Finding:
+    return Finding(
+        rule=SHANNON_K,
+        channel=channel,
+        value=k,
+        limit=None,
+        unit="",
+        verdict=Verdict.NOT_EVALUATED,
+        source="Shannon 1992, IEEE Trans Biomed Eng 39:424",
+        note=_NOT_FOR_SKIN,
+    )
 
 
 # -- published ranges ---------------------------------------------------------

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 #: Findings about a published range have this before the quantity's name.
 RANGE = "range_"
+#: The one finding that is information and has no limit.
+SHANNON_K = "shannon_k"
 
 
 class Rule(NamedTuple):
@@ -117,9 +119,16 @@ class Finding:
         """Whether it is held against a published range, not a limit."""
         return self.rule.startswith(RANGE)
 
+    @property
+    def is_information(self) -> bool:
+        """Whether it is told without being held against anything."""
+        return self.rule == SHANNON_K
+
     def describe(self) -> str:
         """Say the finding in one line, and for a FAIL what to do."""
         where = "over all channels" if self.channel is None else f"on {self.channel}"
+        if self.is_information:
+            return f"{self.rule} {where}: {self.value:.3g}, {self.note} ({self.source})"
         if self.verdict is Verdict.NOT_EVALUATED or self.value is None:
             return f"{self.rule} {where}: not evaluated, {self.note}"
         if self.is_range:
@@ -184,7 +193,7 @@ class Report:
         return "\n".join([self._headline(), *_table(self.findings)])
 
     def _headline(self) -> str:
-        verdicts = [finding.verdict for finding in self.findings]
+        verdicts = [f.verdict for f in self.findings if not f.is_information]
         counts = [
             f"{verdicts.count(verdict)} {verdict}"
             for verdict in (Verdict.FAIL, Verdict.CAUTION, Verdict.NOT_EVALUATED)
@@ -211,6 +220,8 @@ def _table(findings: tuple[Finding, ...]) -> Iterator[str]:
     alike: dict[Finding, list[str]] = {}
     sources: dict[str, dict[str, None]] = {}
     for finding in findings:
+        if finding.is_information:
+            continue
         names = alike.setdefault(dataclasses.replace(finding, channel=None), [])
         names.append("all together" if finding.channel is None else finding.channel)
         if finding.source:
@@ -235,6 +246,9 @@ def _table(findings: tuple[Finding, ...]) -> Iterator[str]:
         if lines:
             yield heading
             yield from lines
+    told = [finding for finding in findings if finding.is_information]
+    if told:
+        yield max(told, key=lambda finding: finding.value or 0.0).describe()
 
 
 _NUMBERS = (3, 4, 6)  # columns

@@ -34,7 +34,7 @@ from nmes_wave.faults import Fault, fault_error
 from nmes_wave.files import file_path
 from nmes_wave.limits import Limits, check
 from nmes_wave.plan import Plan
-from nmes_wave.sinks import Sink, open_sink
+from nmes_wave.sinks import PullSink, Sink, open_sink
 from nmes_wave.spec._fields import is_number
 from nmes_wave.status import ENGINE_STATES, Command, State, Status, percentiles_us
 from nmes_wave.stream import Stream
@@ -94,7 +94,7 @@ class Session:
     def __init__(
         self,
         plan: Plan,
-        sink: str | Sink = "audio",
+        sink: str | Sink | PullSink = "audio",
         *,
         device: str | int | None = None,
         shared: bool = False,
@@ -120,11 +120,8 @@ class Session:
         self._calls = threading.RLock()
         _sessions.add(self)
         self._sink = open_sink(sink, device=device, shared=shared)
-        if self._sink.hardware and plan.limits == Limits.named("unlimited"):
-            raise SinkUnavailableError(
-                "this plan was built without limits, for computation only: a hardware "
-                "sink refuses it; build it with nw.Limits() or a named set"
-            )
+        if self._sink.hardware:
+            _refuse_unbounded(plan.limits)
 
     # -- opening and closing ---------------------------------------------------
 
@@ -575,6 +572,18 @@ def _free_calls() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_free_calls)
+
+
+def _refuse_unbounded(limits: Limits) -> None:
+    """Refuse for hardware what leaves the session's caps without a number."""
+    caps = ("max_amplitude_ma", "max_total_current_ma")
+    missing = [cap for cap in caps if getattr(limits, cap) is None]
+    if missing:
+        raise SinkUnavailableError(
+            f"this plan was built without limits on {' and '.join(missing)}, for "
+            "computation only: a hardware sink refuses it; build it with nw.Limits(), "
+            "a named set, or numbers for these"
+        )
 
 
 def _positive(name: str, value: float) -> float:

@@ -140,6 +140,8 @@ class Server:
 class PulseServer(Server):
     """PulseAudio with the null sink `nmes`; PortAudio's default device plays there.
 
+    Its input device `monitor` hears what the sink received.
+
     Parameters
     ----------
     rate : int
@@ -157,10 +159,14 @@ class PulseServer(Server):
         super().__init__()
         self.rate, self.channels, self.sample_format = rate, channels, sample_format
         # The whole configuration, not an addition to the machine's: PortAudio
-        # lists these two and no sound card.
-        pulse = f'{{ type pulse server "{self.env["PULSE_SERVER"]}" }}'
+        # lists these three and no sound card.
+        server = f'type pulse server "{self.env["PULSE_SERVER"]}"'
+        pulse = f"{{ {server} }}"
+        # what the sink received, as an input and nothing else
+        monitor = f"{{ type asym capture.pcm {{ {server} device nmes.monitor }} }}"
         self.directory.joinpath("alsa.conf").write_text(
             f"pcm.pulse {pulse}\npcm.!default {pulse}\nctl.!default {pulse}\n"
+            f"pcm.monitor {monitor}\n"
         )
 
     @classmethod

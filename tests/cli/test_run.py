@@ -144,7 +144,9 @@ def test_devices_tells_what_is_not_for_electrodes(cli, monkeypatch):
         AudioDevice(2, "USB [bold]: - (hw:1,0)", "ALSA", 4, 96000.0, 0.01, True, False),
         AudioDevice(5, "pulse", "ALSA", 32, 44100.0, 0.02, False, True),
     ]
+    heard = [AudioDevice(7, "mic", "ALSA", 1, 44100.0, 0.02, True, True)]
     monkeypatch.setattr("nmes_wave.sinks.audio.devices", lambda: found)
+    monkeypatch.setattr("nmes_wave.sinks.audio.input_devices", lambda: heard)
     result = cli("devices")
     assert result.code == 0
     lines = result.out.splitlines()
@@ -155,10 +157,16 @@ def test_devices_tells_what_is_not_for_electrodes(cli, monkeypatch):
     for words in ("USB [bold]: - (hw:1,0)", "ALSA", "4", "96000 Hz", "10 ms", "direct"):
         assert words in usb
     assert "shared: not for electrodes" in pulse
-    rows = json.loads(cli("devices", "--json").out)["audio_devices"]
+    (mic,) = (line for line in lines if line.startswith("7 (default) "))
+    assert lines.index(mic) > lines.index(pulse)
+    assert "input" in lines[lines.index(mic) - 1]
+    told = json.loads(cli("devices", "--json").out)
+    rows = told["audio_devices"]
     assert [(row["index"], row["direct"]) for row in rows] == [(2, True), (5, False)]
+    assert [row["name"] for row in told["audio_inputs"]] == ["mic"]
 
 
 def test_devices_on_a_machine_without_any(cli, monkeypatch):
     monkeypatch.setattr("nmes_wave.sinks.audio.devices", list)
+    monkeypatch.setattr("nmes_wave.sinks.audio.input_devices", list)
     assert "No audio output device" in cli("devices").out

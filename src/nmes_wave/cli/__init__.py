@@ -27,6 +27,8 @@ from nmes_wave.cli import (
     render,
     run,
     show,
+    spec,
+    verify,
 )
 from nmes_wave.cli._screen import printable
 from nmes_wave.cli._signals import orderly_signals
@@ -51,7 +53,9 @@ app.command()(indications.indications)
 app.command()(check.check)
 app.command()(render.render)
 app.command()(plot.plot)
+app.command()(spec.spec)
 app.command()(run.run)
+app.command()(verify.verify)
 app.command()(devices.devices)
 
 

@@ -75,7 +75,9 @@ LimitSet = Annotated[
     typer.Option(
         "--limits",
         metavar="SET",
-        help="A named set of limits instead of the defaults.",
+        help="A named set of limits instead of the defaults: "
+        "powered-muscle-stimulator, certified-device, implant; unlimited for "
+        "computation only.",
         show_default=False,
     ),
 ]

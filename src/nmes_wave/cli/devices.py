@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from nmes_wave.cli._options import Json
 from nmes_wave.cli._screen import console, emit_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from nmes_wave.sinks.audio import AudioDevice
 
 _SINKS = (
     ("null", "keeps time like a device, drives nothing"),
@@ -16,16 +22,16 @@ _SINKS = (
 
 
 def devices(json: Json = False) -> None:
-    """List the sinks, and the audio devices of this machine."""
+    """List the sinks, and the audio devices of this machine, inputs too."""
     from nmes_wave.sinks import audio
 
     if json:
         found = audio.devices()
         sinks = [{"sink": name, "what": what} for name, what in _SINKS]
         rows = [dataclasses.asdict(device) for device in found]
-        emit_json({"sinks": sinks, "audio_devices": rows})
+        inputs = [dataclasses.asdict(device) for device in audio.input_devices()]
+        emit_json({"sinks": sinks, "audio_devices": rows, "audio_inputs": inputs})
         return
-    from rich.markup import escape
     from rich.table import Table
 
     screen = console()
@@ -40,8 +46,19 @@ def devices(json: Json = False) -> None:
     if not found:
         screen.print("No audio output device on this machine.")
         return
+    screen.print(_table("device", found))
+    heard = audio.input_devices()
+    if heard:
+        screen.print()
+        screen.print(_table("input", heard))
+
+
+def _table(what: str, found: list[AudioDevice]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("device", "name", "host API", "channels", "rate", "latency", "use"):
+    for heading in (what, "name", "host API", "channels", "rate", "latency", "use"):
         table.add_column(heading)
     for device in found:
         use = "direct" if device.direct else "[yellow]shared: not for electrodes[/]"
@@ -54,4 +71,4 @@ def devices(json: Json = False) -> None:
             f"{device.latency_s * 1e3:.3g} ms",
             use,
         )
-    screen.print(table)
+    return table

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nmes_wave.cli._calibration import CalibrationFile, calibrated
 from nmes_wave.cli._options import (
     AcceptAssumptions,
     AmplitudeMa,
@@ -45,14 +46,23 @@ def render(
     sample_rate_hz: SampleRateHz = 48000.0,
     dtype: Dtype = "int24",
     full_scale_ma: FullScaleMa = None,
+    calibration: CalibrationFile = None,
     edges: Edges = "area",
     limits: LimitSet = None,
     json: Json = False,
 ) -> None:
-    """Write the samples to a file: WAV, RF64, FLAC, NPY or raw, by its suffix."""
+    """Write the samples to a file, its format by the suffix.
+
+    Codes bit for bit: wav, rf64, flac, npy, raw. For other tools: csv (mA), pwl (A,
+    for SPICE), vcd (codes, for waveform viewers).
+    """
     from nmes_wave.plan import build_plan
 
     protocol = stimulus(name, amplitude_ma, accept_assumptions, contractions, fields)
+    n_channels = len(protocol.channels)
+    measured = calibrated(calibration, full_scale_ma, n_channels, sample_rate_hz)
+    if measured is not None:
+        full_scale_ma = [*measured.full_scale_ma]
     settings = grid(protocol, sample_rate_hz, dtype, full_scale_ma, edges)
     plan = build_plan(protocol, settings, limit_set(limits))
     with whole(output) as place:

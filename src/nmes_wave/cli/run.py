@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmes_wave.cli._calibration import CalibrationFile, calibrated, driven
 from nmes_wave.cli._control import controlled
 from nmes_wave.cli._options import (
     AcceptAssumptions,
@@ -44,6 +45,12 @@ if TYPE_CHECKING:
 #: Beside those that end every command, what would suspend or kill: a suspended
 #: stream repeats its last block for ever, a killed one cuts a pulse.
 SUSPENDING = ("SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGQUIT")
+
+#: Said where hardware is to be driven and nobody knows how hard.
+NEEDS_SCALE = (
+    "{} needs --full-scale-ma (or --calibration): the current in mA that your hardware "
+    "drives at digital full scale, which only you can measure"
+)
 
 #: Said of an intensity of zero.
 SILENCE = "intensity 0: silence. --intensity 1 delivers the planned amplitude"
@@ -138,6 +145,7 @@ def run(
     sample_rate_hz: SampleRateHz = 48000.0,
     dtype: Dtype = "int24",
     full_scale_ma: FullScaleMa = None,
+    calibration: CalibrationFile = None,
     edges: Edges = "area",
     limits: LimitSet = None,
     json: Json = False,
@@ -159,7 +167,7 @@ def run(
     if remark and log is None:
         raise UsageError("--note goes into the record: give --log FILE as well")
     try:
-        hardware = open_sink(sink, device=device, shared=shared).hardware
+        opened = open_sink(sink, device=device, shared=shared)
     except SinkUnavailableError as error:
         # no device has been asked yet: it is the options that do not fit
         raise UsageError(str(error)) from None
@@ -171,15 +179,22 @@ def run(
             accept_assumptions,
             contractions,
             fields,
-            for_hardware=hardware,
+            for_hardware=opened.hardware,
         )
 
     protocol = meant(name)
-    if hardware and not full_scale_ma:
-        raise UsageError(
-            f"sink {sink} needs --full-scale-ma: the current in mA that your hardware "
-            "drives at digital full scale, which only you can measure"
-        )
+    if opened.hardware and not full_scale_ma and calibration is None:
+        raise UsageError(NEEDS_SCALE.format(f"sink {sink}"))
+    measured = calibrated(
+        calibration,
+        full_scale_ma,
+        len(protocol.channels),
+        sample_rate_hz,
+        None if calibration is None else driven(opened, sink, device),
+    )
+    if measured is not None:
+        full_scale_ma = [*measured.full_scale_ma]
+        remark = f"{remark}; calibration {calibration} of {measured.date}".lstrip("; ")
     settings = grid(protocol, sample_rate_hz, dtype, full_scale_ma, edges)
     plan = build_plan(protocol, settings, limit_set(limits))
 
@@ -195,29 +210,37 @@ def run(
         log=log,
         note=remark,
     )
+    with (
+        interruptible(session),
+        orderly_signals(*SUSPENDING) as caught,
+        _driver(session, compiled if control is not None else None) as drive,
+        session,
+        session.emergency_stop_on(*caught),
+    ):
+        cautions(plan)
+        _caution_total(plan)
+        if intensity == 0:
+            note(SILENCE)
+        drive(intensity)
+        status = session.status
+    if control is None:
+        _tell(plan, status, sink, intensity, chosen=not full_scale_ma, as_json=json)
+
+
+@contextmanager
+def interruptible(session: Session) -> Iterator[None]:
+    """Let an interrupt, or the emergency stop that it made, say where it was."""
     try:
-        with (
-            orderly_signals(*SUSPENDING) as caught,
-            _driver(session, compiled if control is not None else None) as drive,
-            session,
-            session.emergency_stop_on(*caught),
-        ):
-            cautions(plan)
-            _caution_total(plan)
-            if intensity == 0:
-                note(SILENCE)
-            drive(intensity)
-            status = session.status
+        yield
     except (KeyboardInterrupt, StateError) as error:
         stopped = session.status.fault == Fault.EMERGENCY_STOP.describe()
         if isinstance(error, StateError) and not stopped:
             raise
-        reached_s = session.status.frame / settings.sample_rate_hz
+        plan = session.plan
+        reached_s = session.status.frame / plan.output.sample_rate_hz
         raise KeyboardInterrupt(
             f"no pulse after {reached_s:.3f} s of {plan.duration_s:.3f} s"
         ) from None
-    if control is None:
-        _tell(plan, status, sink, intensity, chosen=not full_scale_ma, as_json=json)
 
 
 def _caution_total(plan: Plan) -> None:
@@ -246,11 +269,12 @@ def _driver(
         from nmes_wave.cli._operate import operated
 
         return operated(session)
-    return _watched(session)
+    return watched(session)
 
 
 @contextmanager
-def _watched(session: Session) -> Iterator[Callable[[float], None]]:
+def watched(session: Session) -> Iterator[Callable[[float], None]]:
+    """Yield what starts the session, and shows how far it is until it ends."""
     with progress("delivering", session.plan.n_frames) as done:
 
         def drive(intensity: float) -> None:

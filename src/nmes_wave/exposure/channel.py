@@ -77,7 +77,7 @@ class ChannelExposure:
         self._channel = channel
         self._stages = channel.stages
 
-    @property
+    @cached_property
     def amplitude_ma(self) -> float:
         """Largest ``amplitude_ma`` of the stages."""
         return max(stage.amplitude_ma for stage in self._stages)
@@ -91,6 +91,19 @@ class ChannelExposure:
     def charge_per_phase_uc(self) -> float:
         """Largest charge of one phase (lobe, half carrier cycle)."""
         return max(s.event.phase_area_us * s.amplitude_ma for s in self._stages) / 1000
+
+    @property
+    def shannon_k(self) -> float | None:
+        """Shannon's k of the largest phase on the smallest electrode.
+
+        ``10^k = Q D = Q²/A``, Q in µC per phase, A in cm² (Shannon 1992). None
+        without electrodes or without charge.
+        """
+        area_cm2 = self._channel.smallest_area_cm2
+        charge_uc = self.charge_per_phase_uc
+        if area_cm2 is None or charge_uc == 0:
+            return None
+        return 2 * math.log10(charge_uc) - math.log10(area_cm2)
 
     @property
     def rate_hz(self) -> float:

@@ -11,6 +11,7 @@ first, so most are never looked at.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -24,6 +25,8 @@ from nmes_wave.spec._fields import exact
 #: On-periods that are looked at; adding waveforms counts as ADDING of them.
 BUDGET = 20_000
 ADDING = 80
+#: Sums end here: the amplitude of a stage is finite.
+MOST_MA = sys.float_info.max
 #: Corners of waveforms that are added at a time.
 MAX_CORNERS = 300_000
 
@@ -112,7 +115,7 @@ def _together(channels: Iterable[Channel]) -> list[Channel]:
         if key in sums:
             pairs = zip(sums[key].stages, stages, strict=True)
             stages = tuple(
-                replace(a, amplitude_ma=a.amplitude_ma + b.amplitude_ma)
+                replace(a, amplitude_ma=min(a.amplitude_ma + b.amplitude_ma, MOST_MA))
                 for a, b in pairs
             )
         sums[key] = replace(channel, stages=stages)

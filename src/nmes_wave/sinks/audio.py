@@ -10,7 +10,7 @@ import atexit
 import os
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from nmes_wave._core import Engine
 from nmes_wave.errors import SinkOpenError, SinkUnavailableError
@@ -27,6 +27,8 @@ SHARED_LATENCY_S = 0.1
 _JACK = "JACK Audio Connection Kit"
 _DIRECT_APIS = (_JACK, "ASIO", "Windows WDM-KS")
 
+_Kind = Literal["output", "input"]
+
 # One stream in a process, and none after one that would not close.
 _lock = threading.Lock()
 _owner: AudioSink | None = None
@@ -35,23 +37,23 @@ _stuck: str | None = None
 
 @dataclass(frozen=True)
 class AudioDevice:
-    """One output device of this machine.
+    """One device of this machine, of its outputs or of its inputs.
 
     Attributes
     ----------
     index, name, host_api
         As PortAudio lists it.
     channels
-        Output channels.
+        Output (input) channels.
     sample_rate_hz
         Its default rate.
     latency_s
-        Its default low output latency.
+        Its default low latency.
     direct
         True: frames arrive unchanged. False: a shared server mixes, scales and
         resamples them; not for electrodes.
     default
-        Whether it is the default output.
+        Whether it is the default output (input).
     """
 
     index: int
@@ -63,6 +65,11 @@ class AudioDevice:
     direct: bool
     default: bool
 
+    @property
+    def full_name(self) -> str:
+        """Name and host API, as records and calibrations tell it."""
+        return f"{self.name} ({self.host_api})"
+
 
 def devices() -> list[AudioDevice]:
     """Return the output devices of this machine.
@@ -72,14 +79,29 @@ def devices() -> list[AudioDevice]:
     SinkUnavailableError
         Without the PortAudio library.
     """
+    return _devices("output")
+
+
+def input_devices() -> list[AudioDevice]:
+    """Return the input devices of this machine, for a loopback.
+
+    Raises
+    ------
+    SinkUnavailableError
+        Without the PortAudio library.
+    """
+    return _devices("input")
+
+
+def _devices(kind: _Kind) -> list[AudioDevice]:
     sd = _sounddevice()
     apis = sd.query_hostapis()
-    default = sd.default.device[1]
+    default = sd.default.device[kind]
     if default < 0:
-        default = next((a["default_output_device"] for a in apis if a["devices"]), -1)
+        default = next((a[f"default_{kind}_device"] for a in apis if a["devices"]), -1)
     found = []
     for index, info in enumerate(sd.query_devices()):
-        if info["max_output_channels"] < 1:
+        if info[f"max_{kind}_channels"] < 1:
             continue
         api = apis[info["hostapi"]]["name"]
         found.append(
@@ -87,9 +109,9 @@ def devices() -> list[AudioDevice]:
                 index=index,
                 name=info["name"],
                 host_api=api,
-                channels=info["max_output_channels"],
+                channels=info[f"max_{kind}_channels"],
                 sample_rate_hz=info["default_samplerate"],
-                latency_s=info["default_low_output_latency"],
+                latency_s=info[f"default_low_{kind}_latency"],
                 direct=_is_direct(api, info["name"]),
                 default=index == default,
             )
@@ -97,19 +119,26 @@ def devices() -> list[AudioDevice]:
     return found
 
 
-def choose_device(name: str | int | None) -> AudioDevice:
+def choose_device(name: str | int | None, kind: _Kind = "output") -> AudioDevice:
     """Return the device of that index or name (or part of it); None: the default.
+
+    Parameters
+    ----------
+    name
+        Of the device.
+    kind
+        Whether it is to be driven (``output``) or listened to (``input``).
 
     Raises
     ------
     SinkUnavailableError
         If there is none, or more than one.
     """
-    found = devices()
+    found = devices() if kind == "output" else input_devices()
     if not found:
         raise SinkUnavailableError(
-            "no audio output device on this machine; `nmes-wave devices` lists what "
-            "can be driven"
+            f"no audio {kind} device on this machine; `nmes-wave devices` lists what "
+            "there is"
         )
     listed = ", ".join(f"{d.index}: {d.name!r}" for d in found)
     if name is None:
@@ -122,9 +151,9 @@ def choose_device(name: str | int | None) -> AudioDevice:
         ]
     if len(chosen) == 1:
         return chosen[0]
-    what = "no default output" if name is None else f"no output device {name!r}"
+    what = f"no default {kind}" if name is None else f"no {kind} device {name!r}"
     if len(chosen) > 1:
-        what = f"{len(chosen)} output devices match {name!r}; give the index"
+        what = f"{len(chosen)} {kind} devices match {name!r}; give the index"
     raise SinkUnavailableError(f"{what}; there are {listed}")
 
 
@@ -169,20 +198,14 @@ class AudioSink:
             _refuse_another()
         sd = _sounddevice()
         chosen = choose_device(self.device)
-        if not chosen.direct and not self.shared:
-            raise SinkUnavailableError(
-                f"{chosen.name!r} ({chosen.host_api}) is a shared device: its server "
-                "mixes, scales and resamples after the limits have been applied, so it "
-                "is not for electrodes; pass shared=True (--shared) to use it all "
-                "the same, or choose a direct device (`nmes-wave devices`)"
-            )
+        self._refuse_shared(chosen)
         if n_channels > chosen.channels:
             raise SinkOpenError(
                 f"{chosen.name!r} has {chosen.channels} output channels, the plan "
                 f"needs {n_channels}"
             )
         self._chosen, self._output, self._n_channels = chosen, output, n_channels
-        self.device_name = f"{chosen.name} ({chosen.host_api})"
+        self.device_name = chosen.full_name
         try:
             sd.check_output_settings(
                 device=chosen.index,
@@ -204,14 +227,9 @@ class AudioSink:
             _refuse_another()
             try:
                 stream = sd._StreamBase(
-                    kind="output",
+                    **self._ends(sd),
                     samplerate=self._output.sample_rate_hz,
                     blocksize=0,
-                    device=self._chosen.index,
-                    channels=self._n_channels,
-                    dtype=self._output.dtype,
-                    latency="low" if self._chosen.direct else SHARED_LATENCY_S,
-                    extra_settings=self._extra(sd),
                     callback=engine.callback_address,
                     finished_callback=sd._ffi.cast(
                         "PaStreamFinishedCallback*", engine.finished_address
@@ -222,7 +240,7 @@ class AudioSink:
                 )
                 # The stream's callback points into the engine: it lives as long.
                 stream.nmes_wave_engine = engine
-                self.latency_s = float(stream.latency)
+                self.latency_s = self._connect(engine, stream.latency)
                 if self._chosen.host_api == _JACK:
                     # PortAudio says 0 of a stream that is not connected yet.
                     self.latency_s = max(self.latency_s, self._chosen.latency_s)
@@ -267,6 +285,35 @@ class AudioSink:
                 _leaked.append(stream)
                 sd = _sounddevice()
                 atexit.unregister(sd._exit_handler)
+
+    def _ends(self, sd: Any) -> dict[str, Any]:
+        """Return what sounddevice is told of the stream's end (or both)."""
+        assert self._output is not None
+        assert self._chosen is not None
+        return {
+            "kind": "output",
+            "device": self._chosen.index,
+            "channels": self._n_channels,
+            "dtype": self._output.dtype,
+            "latency": "low" if self._chosen.direct else SHARED_LATENCY_S,
+            "extra_settings": self._extra(sd),
+        }
+
+    def _connect(self, engine: Engine, latency: Any) -> float:
+        """Get the engine ready for a stream that is open, not yet started.
+
+        `latency` is what sounddevice says of it; the output's is returned.
+        """
+        return float(latency)
+
+    def _refuse_shared(self, chosen: AudioDevice) -> None:
+        if not chosen.direct and not self.shared:
+            raise SinkUnavailableError(
+                f"{chosen.name!r} ({chosen.host_api}) is a shared device: its server "
+                "mixes, scales and resamples after the limits have been applied, so it "
+                "is not for electrodes; pass shared=True (--shared) to use it all "
+                "the same, or choose a direct device (`nmes-wave devices`)"
+            )
 
     def _extra(self, sd: Any) -> Any:
         assert self._chosen is not None

@@ -1,4 +1,4 @@
-"""A sink that writes a file: WAV, RF64, FLAC, NPY or raw, by suffix."""
+"""A sink that writes a file: samples, or a table, a source, a dump; by suffix."""
 
 from __future__ import annotations
 
@@ -17,8 +17,17 @@ from nmes_wave.output import FLOAT32_UNIT, Output
 from nmes_wave.sinks.base import check_block
 from nmes_wave.sinks.flac import FlacFile, load_soundfile
 from nmes_wave.sinks.plain import Header, NoHeader, NpyHeader, PlainFile, WavHeader
+from nmes_wave.sinks.pwl import CHANNELS as PWL_CHANNELS
+from nmes_wave.sinks.pwl import PwlLines
+from nmes_wave.sinks.table import CsvLines
+from nmes_wave.sinks.text import Lines, TextFile
+from nmes_wave.sinks.vcd import VcdLines
 
+#: What holds the codes as such, and what is text for other tools.
 SUFFIXES = (".wav", ".rf64", ".flac", ".npy", ".raw", ".pcm")
+EXPORTS = (".csv", ".pwl", ".vcd")
+#: Formats without a place for the calibration: it stands in a file beside them.
+_WITH_SIDECAR = (".npy", ".raw", ".pcm", ".csv", ".pwl")
 
 #: libsndfile reads no more.
 WAV_CHANNELS = 1024
@@ -33,9 +42,10 @@ class FileSink:
     Parameters
     ----------
     path
-        ``.wav``, ``.rf64``, ``.flac``, ``.npy``, ``.raw`` or ``.pcm``; ``~`` is
-        the home directory. An existing file is replaced by `open`, and only
-        after the format, the place and the permission have been found good.
+        ``.wav``, ``.rf64``, ``.flac``, ``.npy``, ``.raw`` or ``.pcm``; or, for
+        other tools, ``.csv``, ``.pwl`` or ``.vcd``; ``~`` is the home
+        directory. An existing file is replaced by `open`, and only after the
+        format, the place and the permission have been found good.
 
     Attributes
     ----------
@@ -51,7 +61,7 @@ class FileSink:
 
     Notes
     -----
-    Every format holds the codes bit for bit, channels interleaved,
+    The first six formats hold the codes bit for bit, channels interleaved,
     little-endian.
 
     ======= ================================================= =================
@@ -69,19 +79,38 @@ class FileSink:
     every WAV keeps room for the larger header. ``.rf64`` is one from the first
     byte.
 
+    Three are text, of any format and rate:
+
+    ======= ==================================================================
+    .csv    a row for each frame: ``time_s``, milliamperes of each channel
+            (RFC 4180; a float64 reads back as it was)
+    .pwl    for circuit simulators: seconds and amperes, up to 20 channels; a
+            frame's current is held, a step begins with its frame and lasts 1 ns
+    .vcd    for waveform viewers: the codes in two's complement; times to half
+            a nanosecond, exact where a frame is a whole number of nanoseconds
+    ======= ==================================================================
+
+    PWL and VCD hold changes only: an hour of silence costs nothing. A
+    trigger's column is in parts of full scale in CSV and PWL.
+
     *Calibration.* WAV, RF64 and FLAC carry a comment (tags ``ICMT`` and
     ``COMMENT``), a line of JSON with ``dtype``, ``full_scale_ma`` and
     ``full_scale_sample``: ``sample / full_scale_sample * full_scale_ma`` is in
-    milliamperes. NPY and raw have no place for that, nor for the rate: a file
-    beside them, ``NAME.npy.json`` or ``NAME.raw.json``, tells them, and
-    ``sample_rate_hz``, ``n_channels`` and ``byte_order``.
+    milliamperes. VCD has the same in its first ``$comment``. NPY, raw, CSV and
+    PWL have no place for that, nor for the rate: a file beside them,
+    ``NAME.npy.json`` or ``NAME.raw.json``, tells them, and ``sample_rate_hz``,
+    ``n_channels`` and ``byte_order`` (not of text, whose numbers are currents
+    already).
 
     *Cut short.* When the disk is full, WAV, RF64 and NPY keep every whole frame
     that arrived, and their header tells how many; so it does when the process
     is killed. Raw is cut to whole frames (unless killed). FLAC is cut to whole
     blocks, of 4096 frames as a rule, and tells no length: sox and flac decode
     it, soundfile reads it only by a number of frames that is there. A FLAC of
-    no frames at all is an empty file.
+    no frames at all is an empty file. Text is cut to whole pieces of 16,384
+    frames or less (unless killed: then to what was written, where the last line
+    can be a part); its end is missing, and **a PWL cut short holds its last
+    current for ever**, as every PWL does.
     """
 
     paced = False
@@ -90,13 +119,14 @@ class FileSink:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = file_path(path)
         self._suffix = self.path.suffix.lower()
-        if self._suffix not in SUFFIXES:
+        if self._suffix not in SUFFIXES + EXPORTS:
             given = f"suffix {self.path.suffix}" if self._suffix else "without a suffix"
             raise FormatError(
-                f"{self.path}: {given}; the format is one of {', '.join(SUFFIXES)}"
+                f"{self.path}: {given}; the format is one of "
+                f"{', '.join(SUFFIXES + EXPORTS)}"
             )
         self.n_frames = 0
-        self._stream: PlainFile | FlacFile | None = None
+        self._stream: PlainFile | FlacFile | TextFile | None = None
 
     def open(self, output: Output, n_channels: int, n_frames: int) -> None:
         """Create or replace the file; see `Sink.open`.
@@ -137,7 +167,7 @@ class FileSink:
         except OSError as error:
             raise SinkOpenError(f"{self.path}: {_reason(error)}") from None
 
-    def _begin(self, file: io.FileIO) -> PlainFile | FlacFile:
+    def _begin(self, file: io.FileIO) -> PlainFile | FlacFile | TextFile:
         output, n_channels = self._output, self._n_channels
         unit = FLOAT32_UNIT if output.dtype == "float32" else 1
         about: dict[str, object] = {
@@ -147,18 +177,27 @@ class FileSink:
         }
         if output.trigger is not None:
             about["trigger_column"] = n_channels - 1
-        if self._suffix in (".npy", ".raw", ".pcm"):
-            about |= {
-                "sample_rate_hz": output.sample_rate_hz,
-                "n_channels": n_channels,
-                "byte_order": "little",
-            }
+        if self._suffix in (*_WITH_SIDECAR, ".vcd"):
+            about["sample_rate_hz"] = output.sample_rate_hz
+            about["n_channels"] = n_channels
+        if self._suffix in _WITH_SIDECAR:
+            if self._suffix not in EXPORTS:
+                about["byte_order"] = "little"
             _write_sidecar(self.path.with_name(self.path.name + ".json"), about)
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             file.truncate(0)
         comment = json.dumps(about)
         if self._suffix == ".flac":
             return FlacFile(file, output, n_channels, comment)
+        lines: Lines
+        if self._suffix in EXPORTS:
+            if self._suffix == ".csv":
+                lines = CsvLines(output, n_channels)
+            elif self._suffix == ".pwl":
+                lines = PwlLines(output, n_channels)
+            else:
+                lines = VcdLines(output, n_channels, comment)
+            return TextFile(file, lines)
         header: Header
         if self._suffix == ".npy":
             header = NpyHeader(output, n_channels)
@@ -207,7 +246,9 @@ class FileSink:
             raise self._lost(self._stream, error) from None
         self._stream = None
 
-    def _lost(self, stream: PlainFile | FlacFile, error: OSError) -> SinkLostError:
+    def _lost(
+        self, stream: PlainFile | FlacFile | TextFile, error: OSError
+    ) -> SinkLostError:
         self._stream = None
         stream.abandon()
         self.n_frames = stream.n_frames
@@ -220,9 +261,17 @@ class FileSink:
 
 def _unfit(suffix: str, output: Output, n_channels: int) -> str | None:
     """Return why the format cannot hold these frames, None if it can."""
+    name = suffix[1:].upper()
+    if suffix in EXPORTS:
+        n_scales = n_channels - (output.trigger is not None)
+        scales = output.full_scale_ma
+        if isinstance(scales, tuple) and len(scales) != n_scales:
+            return f"{n_scales} channels have {len(scales)} numbers of full_scale_ma"
+        if suffix == ".pwl" and n_channels > PWL_CHANNELS:
+            return f"PWL holds {PWL_CHANNELS} channels, not {n_channels}; .csv holds it"
+        return None
     if suffix not in (".wav", ".rf64", ".flac"):
         return None
-    name = suffix[1:].upper()
     rate = output.sample_rate_hz
     if rate != int(rate):
         return f"{name} holds whole hertz, not {rate!r} Hz; .npy and .raw hold any rate"

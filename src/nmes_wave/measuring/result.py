@@ -1,0 +1,241 @@
+"""What `measure` found."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: One row for each pulse; see `ChannelMeasurement`.
+PULSE_DTYPE = np.dtype(
+    [
+        ("onset_s", np.float64),
+        ("on_period", np.int64),
+        ("polarity", np.int64),
+        ("amplitude_ma", np.float64),
+        ("phase_width_us", np.float64),
+        ("interphase_gap_us", np.float64),
+        ("recovery_width_us", np.float64),
+        ("recovery_amplitude_ma", np.float64),
+        ("charge_per_phase_uc", np.float64),
+        ("net_charge_uc", np.float64),
+        ("shape_error", np.float64),
+        ("n_let_first", np.bool_),
+        ("extra", np.bool_),
+        ("whole", np.bool_),
+    ]
+)
+#: One row for each on-period; see `ChannelMeasurement`.
+ON_PERIOD_DTYPE = np.dtype(
+    [
+        ("start_s", np.float64),
+        ("on_s", np.float64),
+        ("off_s", np.float64),
+        ("n_pulses", np.int64),
+        ("rate_hz", np.float64),
+        ("amplitude_ma", np.float64),
+        ("charge_per_phase_uc", np.float64),
+        ("ramp_up_s", np.float64),
+        ("ramp_down_s", np.float64),
+        ("missing", np.int64),
+        ("extra", np.int64),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uncertainty:
+    """Standard uncertainties of a channel's figures; NaN where they are unknown.
+
+    From the scatter of the pulses over the square root of their number. Widths
+    and the gap have a resolution added to it in squares: 0.02 frames where edges
+    end within a frame, 0.1 frames where they ring, and 0.29 frames (half of it
+    for the widths) for a gap that is too short to be seen. The calibration of
+    the recording is not in it.
+    """
+
+    rate_hz: float
+    phase_width_us: float
+    recovery_width_us: float
+    interphase_gap_us: float
+    amplitude_ma: float
+    charge_per_phase_uc: float
+    net_charge_uc: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelMeasurement:
+    """What was found on one channel.
+
+    Figures are means over the pulses of the plateaus: of the on-periods that
+    share the main rhythm, without ramps and without pulses that the recording
+    cuts. They are NaN where there is nothing to tell.
+
+    Attributes
+    ----------
+    n_pulses
+        Events: pulses, the members of an N-let apart, or bursts.
+    rate_hz
+        Of pulses, N-lets or bursts within on-periods, by least squares of onset
+        over number; on-periods within 2 % of the rate that most pulses have.
+    jitter_us
+        R.m.s. of the onsets about that rhythm, less what noise adds. A sweep of
+        the rate is in it.
+    waveform
+        Shape: ``rectangular``, ``half_sine`` and so on, of both phases if they
+        differ; ``burst of 25 cycles, sine``; ``other``, whose widths lie between
+        the points at a tenth of a phase's peak; empty without pulses.
+    phase_width_us
+        Of the first phase, from foot to foot; of a burst, half a cycle.
+    recovery_width_us, interphase_gap_us
+        NaN without a recovery phase. A gap of less than a frame is 0.
+    amplitude_ma
+        Peak of the first phase.
+    charge_per_phase_uc
+        Of the first phase; of a burst, of half a cycle.
+    net_charge_uc
+        Mean per pulse, positive in the direction of a positive first phase.
+    polarity
+        Of the first phase of most pulses, +1 or -1; 0 without pulses.
+    alternates
+        Whether every second pulse is inverted.
+    n_let, n_let_interval_ms
+        Members of an N-let, 1 without, and how far apart they are.
+    missing, extra
+        Pulses (N-lets) that the rhythm lacks, and that stand between two of it.
+    offset_ma, noise_rms_ma
+        Between the pulses.
+    droop_hz
+        Corner of a first-order high-pass that the pulses show; 0: none. It is
+        undone before amplitude and charge are read.
+    unmeasured
+        Stretches of more than 0.1 s without a rest: no pulses.
+    uncertainty
+        See `Uncertainty`.
+    on_periods
+        Rows with ``start_s`` (first onset), ``on_s`` (from there to one interval
+        after the last onset), ``off_s`` (to the next on-period; NaN after the
+        last), ``n_pulses``, ``rate_hz``, ``amplitude_ma`` and
+        ``charge_per_phase_uc`` (of the plateau), ``ramp_up_s``,
+        ``ramp_down_s``, ``missing``, ``extra``.
+    pulses
+        Structured array, one row for each pulse: ``onset_s``, ``on_period``,
+        ``polarity``, ``amplitude_ma``, ``phase_width_us``,
+        ``interphase_gap_us``, ``recovery_width_us``, ``recovery_amplitude_ma``,
+        ``charge_per_phase_uc``, ``net_charge_uc``, ``shape_error`` (r.m.s. of
+        what the channel's waveform leaves, part of the amplitude),
+        ``n_let_first``, ``extra``, ``whole`` (the recording does not cut it).
+        What a pulse is too weak to tell is taken from the channel's others.
+    """
+
+    n_pulses: int
+    rate_hz: float
+    jitter_us: float
+    waveform: str
+    phase_width_us: float
+    recovery_width_us: float
+    interphase_gap_us: float
+    amplitude_ma: float
+    charge_per_phase_uc: float
+    net_charge_uc: float
+    polarity: int
+    alternates: bool
+    n_let: int
+    n_let_interval_ms: float
+    missing: int
+    extra: int
+    offset_ma: float
+    noise_rms_ma: float
+    droop_hz: float
+    unmeasured: int
+    uncertainty: Uncertainty
+    on_periods: np.recarray[Any, np.dtype[Any]]
+    pulses: NDArray[np.void]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Measurement:
+    """What is in a recording; made by `measure`, prints as a report.
+
+    Attributes
+    ----------
+    channels
+        See `ChannelMeasurement`.
+    sample_rate_hz, n_frames
+        Of the recording.
+    calibrated
+        False: ``ma`` means parts of the recording's full scale, and ``uc`` those
+        times a millisecond. Only files that tell no calibration are read so.
+    """
+
+    channels: tuple[ChannelMeasurement, ...]
+    sample_rate_hz: float
+    n_frames: int
+    calibrated: bool = True
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the recording."""
+        return self.n_frames / self.sample_rate_hz
+
+    def to_dict(self, *, pulses: bool = False) -> dict[str, Any]:
+        """Return the figures as plain data, on request with every pulse."""
+        channels = []
+        for channel in self.channels:
+            row = dict(vars(channel))
+            row["uncertainty"] = dict(vars(channel.uncertainty))
+            row["on_periods"] = _records(channel.on_periods)
+            if pulses:
+                row["pulses"] = _records(channel.pulses)
+            else:
+                del row["pulses"]
+            channels.append(row)
+        plain: dict[str, Any] = _plain(
+            {
+                "sample_rate_hz": self.sample_rate_hz,
+                "n_frames": self.n_frames,
+                "duration_s": self.duration_s,
+                "calibrated": self.calibrated,
+                "channels": channels,
+            }
+        )
+        return plain
+
+    def to_json(self, *, pulses: bool = False) -> str:
+        """Return `to_dict` as JSON text; a NaN is null."""
+        return json.dumps(self.to_dict(pulses=pulses), indent=2, ensure_ascii=False)
+
+    def __repr__(self) -> str:
+        return f"<Measurement {self._headline()}>"
+
+    def __str__(self) -> str:
+        from nmes_wave.measuring.report import lines
+
+        return "\n".join([self._headline(), *lines(self)])
+
+    def _headline(self) -> str:
+        n = len(self.channels)
+        pulses = sum(channel.n_pulses for channel in self.channels)
+        return (
+            f"{self.duration_s:.6g} s of {n} channel{'s' * (n > 1)} at "
+            f"{self.sample_rate_hz:g} Hz: {pulses} pulses"
+        )
+
+
+def _records(rows: NDArray[np.void]) -> list[dict[str, Any]]:
+    names = rows.dtype.names or ()
+    return [dict(zip(names, row, strict=True)) for row in rows.tolist()]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
