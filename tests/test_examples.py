@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,8 @@ def run(name: str, where: Path, *arguments: str) -> subprocess.CompletedProcess[
     return subprocess.run(
         [sys.executable, "-W", "error", EXAMPLES / f"{name}.py", *arguments],
         cwd=where,
+        # a loaded machine makes Dask log that a worker is slow to end
+        env={**os.environ, "DASK_LOGGING__DISTRIBUTED": "error"},
         capture_output=True,
         text=True,
         encoding="utf-8",
