@@ -49,6 +49,7 @@ LAYERS = [
     "measuring",
     "faults",
     "record",
+    "dask",
     "_reference",
     "presets",
     "sinks",

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from nmes_wave.errors import FormatError, SpecError
+from nmes_wave.limits import Limits
 from nmes_wave.output import Output
-from nmes_wave.plan import Plan
 from nmes_wave.record.rows import COLUMNS
 from nmes_wave.spec import StimProtocol
 from nmes_wave.spec._file import from_dict
@@ -70,13 +70,14 @@ def plan_sha256(protocol: StimProtocol, output: Output) -> str:
     return _sha256(protocol.to_toml(), _output_fields(output))
 
 
-def plan_entry(plan: Plan) -> dict[str, Any]:
-    """Return what the sidecar says of a plan."""
-    protocol, output = plan.protocol, plan.output
+def plan_entry(
+    protocol: StimProtocol, output: Output, limits: Limits
+) -> dict[str, Any]:
+    """Return what a file says of a plan, whether it could be built or not."""
     return {
         "sha256": plan_sha256(protocol, output),
         "output": _output_fields(output),
-        "limits": dataclasses.asdict(plan.limits),
+        "limits": dataclasses.asdict(limits),
         "channels": [channel.name for channel in protocol.channels],
         "protocol_toml": protocol.to_toml(),
     }

@@ -375,7 +375,7 @@ class RecordWriter:
         plans = self._plans[: self._told.n_plans]
         self._format = RowFormat(plans)
         return sidecar_text(
-            [plan_entry(plan) for plan in plans],
+            [plan_entry(p.protocol, p.output, p.limits) for p in plans],
             self._told.facts,
             self._told.start,
             self._told.device_lost,
