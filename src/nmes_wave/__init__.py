@@ -5,7 +5,7 @@
 Engineering and research software for test loads and electrodes; not a medical
 device.
 
-Names that need more than NumPy are loaded when they are first used.
+Describing is loaded at once, what else a name needs when it is first used.
 """
 
 from __future__ import annotations
@@ -34,10 +34,7 @@ from nmes_wave.errors import (
     SpecError,
     StateError,
 )
-from nmes_wave.limits import Limits, check
 from nmes_wave.output import Output, Trigger
-from nmes_wave.plan import Plan, build_plan
-from nmes_wave.report import Finding, Report, Verdict
 from nmes_wave.spec import (
     Burst,
     Channel,
@@ -56,6 +53,8 @@ if TYPE_CHECKING:
     from nmes_wave import presets as presets
     from nmes_wave.calibration import Calibration as Calibration
     from nmes_wave.device_report import DeviceReport as DeviceReport
+    from nmes_wave.limits import Limits as Limits
+    from nmes_wave.limits import check as check
     from nmes_wave.loads import ConstantPhase as ConstantPhase
     from nmes_wave.loads import Load as Load
     from nmes_wave.loads import Resistor as Resistor
@@ -63,12 +62,17 @@ if TYPE_CHECKING:
     from nmes_wave.measuring import Measurement as Measurement
     from nmes_wave.measuring import measure as measure
     from nmes_wave.output_chain import OutputChain as OutputChain
+    from nmes_wave.plan import Plan as Plan
+    from nmes_wave.plan import build_plan as build_plan
     from nmes_wave.plot import plot_plan as plot_plan
     from nmes_wave.record import Comparison as Comparison
     from nmes_wave.record import EventRecord as EventRecord
     from nmes_wave.record import compare as compare
     from nmes_wave.record import read_events as read_events
     from nmes_wave.recordings import open_recording as open_recording
+    from nmes_wave.report import Finding as Finding
+    from nmes_wave.report import Report as Report
+    from nmes_wave.report import Verdict as Verdict
     from nmes_wave.session import Session as Session
     from nmes_wave.simulation import Simulation as Simulation
     from nmes_wave.simulation import simulate as simulate
@@ -86,10 +90,14 @@ _LAZY = {
     "ConstantPhase": "nmes_wave.loads",
     "DeviceReport": "nmes_wave.device_report",
     "EventRecord": "nmes_wave.record",
+    "Finding": "nmes_wave.report",
+    "Limits": "nmes_wave.limits",
     "Load": "nmes_wave.loads",
     "Measurement": "nmes_wave.measuring",
     "MemorySink": "nmes_wave.sinks",
     "OutputChain": "nmes_wave.output_chain",
+    "Plan": "nmes_wave.plan",
+    "Report": "nmes_wave.report",
     "Resistor": "nmes_wave.loads",
     "SeriesRC": "nmes_wave.loads",
     "Session": "nmes_wave.session",
@@ -98,7 +106,10 @@ _LAZY = {
     "State": "nmes_wave.status",
     "Status": "nmes_wave.status",
     "Tolerance": "nmes_wave.verification",
+    "Verdict": "nmes_wave.report",
     "Verification": "nmes_wave.verification",
+    "build_plan": "nmes_wave.plan",
+    "check": "nmes_wave.limits",
     "compare": "nmes_wave.record",
     "measure": "nmes_wave.measuring",
     "open_recording": "nmes_wave.recordings",
@@ -177,7 +188,9 @@ def __getattr__(name: str) -> Any:
 
         return version("nmes-wave")
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        value = getattr(import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module 'nmes_wave' has no attribute {name!r}")
 
 
