@@ -1,0 +1,1 @@
+"""What `live_audio.py` is made of."""
