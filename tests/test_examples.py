@@ -36,6 +36,10 @@ SHOWN = {
         ["net charge 0.0 µC", "delivered events are as planned", "PASS"],
         ["session_events.json", "session_events.tsv"],
     ),
+    "measure_a_recording": (
+        ["398 pulses, rectangular", "rate: 33.30000 Hz", "missing pulses: 1"],
+        [],
+    ),
     "parameter_sweep": (
         ["12 protocols", "7.5 µC", "SpecError", "LimitError", "written to sweep.zarr"],
         ["sweep.zarr"],

@@ -235,9 +235,11 @@ class _Array:
     """An NPY file."""
 
     def __init__(self, path: Path) -> None:
-        wrong = (ValueError, OSError, EOFError, OverflowError, SyntaxError, TypeError)
+        # FloatingPointError: a shape that overflows
+        wrong = (ValueError, OSError, EOFError, SyntaxError, TypeError, ArithmeticError)
         try:
-            rows = np.load(path, mmap_mode="r", allow_pickle=False)
+            with np.errstate(over="raise"):
+                rows = np.load(path, mmap_mode="r", allow_pickle=False)
         except wrong as error:
             raise FormatError(f"{path}: not an array: {error}") from None
         if not isinstance(rows, np.ndarray) or rows.ndim not in (1, 2):
@@ -329,10 +331,10 @@ def _about(text: str) -> dict[str, Any]:
     return about
 
 
-def _rate(path: Path, told: object, given: float | None) -> float:
+def _rate(path: Path, told: Any, given: float | None) -> float:
     if given is not None and not (is_number(given) and 1e3 <= given <= 1e7):
         raise SpecError("sample_rate_hz", given, "must be 1e3 to 1e7 Hz")
-    rate_hz = told if is_number(told) else given
+    rate_hz: float | None = told if is_number(told) else given
     if rate_hz is None:
         raise FormatError(
             f"{path}: tells no sample rate; give sample_rate_hz (--sample-rate-hz)"
@@ -347,8 +349,9 @@ def _calibration(
 ) -> tuple[float, ...] | None:
     if not about:
         return None
-    scale, full = about.get("full_scale_ma"), about["full_scale_sample"]
-    many = scale if isinstance(scale, list) else [scale] * n_channels
+    full: Any = about["full_scale_sample"]
+    scale: Any = about.get("full_scale_ma")
+    many: list[Any] = scale if isinstance(scale, list) else [scale] * n_channels
     good = len(many) == n_channels and all(
         is_number(x) and math.isfinite(x) and x > 0 for x in [*many, full]
     )

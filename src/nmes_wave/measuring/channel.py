@@ -26,6 +26,10 @@ Rows = NDArray[np.void]
 
 #: Resolution of a width, frames: with sharp edges, and with others.
 _RESOLUTION = {True: 0.02, False: 0.1}
+#: ... of the rate, part of it;
+_RATE = 1e-9
+#: ... of a level, part of it; of edges that ring, over the phase's width in frames.
+_LEVEL_SHARP, _LEVEL = 1e-5, 0.04
 #: Pulses of at least this part of the plateau's charge belong to it.
 _PLATEAU = 0.9
 #: Onsets that are nearer than this part of the event are of one.
@@ -57,7 +61,8 @@ def summarized(
     if not plateau.any():
         plateau = np.ones(len(pulses), bool)
     signs = pulses["polarity"]
-    noise_s = math.sqrt(float(np.mean(fits["onset_sd"][plateau] ** 2))) / rate_hz
+    timed = rhythm.main[rhythm.on_period] & rhythm.first & ~rhythm.extra
+    noise_s = math.sqrt(float(np.mean(fits["onset_sd"][timed] ** 2))) / rate_hz
     jitter_s = math.sqrt(max(0.0, rhythm.scatter_s**2 - noise_s**2))
     if math.isnan(rhythm.scatter_s):
         jitter_s = math.nan
@@ -79,7 +84,10 @@ def summarized(
         droop_hz=pattern.corner * rate_hz / (2 * math.pi),
         unmeasured=unmeasured,
         uncertainty=_uncertainty(
-            pulses[plateau], rate**2 * rhythm.main_interval_sd_s, pattern, rate_hz
+            pulses[plateau],
+            math.hypot(rate**2 * rhythm.main_interval_sd_s, _RATE * rate),
+            pattern,
+            rate_hz,
         ),
         on_periods=on_periods.view(np.recarray),
         pulses=pulses,
@@ -193,7 +201,7 @@ def _on_periods(pulses: Rows, rhythm: Rhythm) -> tuple[Rows, NDArray[np.bool_]]:
         row["ramp_up_s"] = ramp_s(since, charge)
         row["ramp_down_s"] = ramp_s(until[::-1], charge[::-1])
         # of neighbours: noise must not choose
-        calm = median_filter(charge, min(len(charge), 9), mode="nearest")
+        calm = median_filter(charge, min(len(charge), 9), mode="reflect")
         high = calm >= _PLATEAU * np.quantile(calm, 0.9)
         on_top = (since >= row["ramp_up_s"]) & (until >= row["ramp_down_s"]) & high
         if not on_top.any():
@@ -222,6 +230,11 @@ def _uncertainty(
             return math.nan
         return float(values.std(ddof=1)) / math.sqrt(len(values))
 
+    def level(name: str, of: str) -> float:
+        part = _LEVEL / frames if not pattern.sharp else _LEVEL_SHARP
+        return math.hypot(scatter(name), part * float(pulses[of].mean()))
+
+    frames = float(pulses["phase_width_us"].mean()) * rate_hz / 1e6
     frame_us = 1e6 / rate_hz
     gap_us = (
         GAP_SD * frame_us if pattern.meets else _RESOLUTION[pattern.sharp] * frame_us
@@ -234,7 +247,7 @@ def _uncertainty(
         phase_width_us=math.hypot(scatter("phase_width_us"), width_us),
         recovery_width_us=math.hypot(scatter("recovery_width_us"), width_us),
         interphase_gap_us=math.hypot(scatter("interphase_gap_us"), gap_us),
-        amplitude_ma=scatter("amplitude_ma"),
-        charge_per_phase_uc=scatter("charge_per_phase_uc"),
-        net_charge_uc=scatter("net_charge_uc"),
+        amplitude_ma=level("amplitude_ma", "amplitude_ma"),
+        charge_per_phase_uc=level("charge_per_phase_uc", "charge_per_phase_uc"),
+        net_charge_uc=level("net_charge_uc", "charge_per_phase_uc"),
     )

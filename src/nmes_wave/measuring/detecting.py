@@ -25,11 +25,13 @@ SCALES_S = (60e-6, 125e-6, 250e-6, 500e-6)
 THRESHOLD = 7.0
 #: So near to a pulse what is smaller than this part of it is its own ringing, its
 #: tail, or crosstalk.
-NEIGHBOURHOODS = ((20e-3, 0.2), (100e-3, 0.01))
+NEIGHBOURHOODS = ((15e-3, 0.2), (100e-3, 0.01))
 #: What is smaller than this part of the largest (-80 dB) is rounding.
 SMALLEST_PART = 1e-4
 #: Flagged frames this near are of one event.
 MERGE_S = 0.3e-3
+#: Within the largest scale of another one, what is less than this part of it is not.
+_SHADOW = 0.6
 #: What goes on for longer is no pulse.
 LONGEST_S = 0.1
 _BIN_S = 1e-3
@@ -202,11 +204,20 @@ class Detector:
         if not len(start):
             return Spots(start=start, stop=stop, level=level)
         first = np.flatnonzero(np.r_[True, start[1:] - stop[:-1] > self.merge])
-        return Spots(
+        spots = Spots(
             start=start[first],
             stop=np.maximum.reduceat(stop, first),
             level=np.maximum.reduceat(level, first),
         )
+        return spots.where(~self._shadows(spots))
+
+    def _shadows(self, spots: Spots) -> NDArray[np.bool_]:
+        """Whether events are the outer lobes that a scale makes beside a stronger."""
+        near = spots.start[1:] - spots.stop[:-1] < self.scales[-1]
+        shadow = np.zeros(len(spots), bool)
+        shadow[1:] |= near & (spots.level[1:] < _SHADOW * spots.level[:-1])
+        shadow[:-1] |= near & (spots.level[:-1] < _SHADOW * spots.level[1:])
+        return shadow
 
 
 def contrast(x: Floats, scale: int) -> Floats:

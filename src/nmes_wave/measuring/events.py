@@ -158,11 +158,9 @@ class Fitter:
             guess[:, Phases.GAP] = HALF_FRAME / 2
             sd[:, Phases.GAP] = HALF_FRAME
         found = fit(model, rows, guess, sd, self.noise, -droop)
-        rest = np.zeros(len(rows))
-        if meets:
-            made = model.render(sharpened(found.rows), self.length)
-            left = rows + found.amount[:, None] * droop - made
-            rest = np.mean(left**2, axis=1) - self.noise**2
+        edges = sharpened(found.rows) if meets else found.rows
+        left = rows + found.amount[:, None] * droop - model.render(edges, self.length)
+        rest = np.mean(left**2, axis=1) - self.noise**2
         return Inspection(found.amount, rest / found.rows[:, model.LEVEL] ** 2)
 
     def _windows(

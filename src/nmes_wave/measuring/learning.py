@@ -24,6 +24,8 @@ from nmes_wave.measuring.waveforms import FLOWN, Averaged, Cycles, Phases, Wavef
 _EVENTS = 256
 #: The strongest, by contrast; weaker ones are in ramps.
 _STRONG = 0.7
+#: ... and of these the mean is of those that have this part of the energy.
+_FULL = 0.8
 #: Before and after an event, where others leave room.
 _BEFORE_S, _AFTER_S = 2e-3, 12e-3
 #: A phase has at least this part of the area of the largest; ringing has not.
@@ -31,10 +33,13 @@ _PHASE_AREA = 0.08
 #: ... and rises above this part of the peak; what does not is a tail.
 _PHASE_LEVEL = 0.02
 #: A model fits well, and well enough, if it leaves this part of the peak.
-_GOOD, _FAIR = 0.015, 0.06
+_GOOD, _FAIR = 0.015, 0.03
 #: A gap that is shorter (frames) leaves no sample at zero: it cannot be told
 #: from none. Then it is taken to be half a frame, with this standard deviation.
 UNRESOLVED, HALF_FRAME, GAP_SD = 1.2, 0.5, 0.29
+#: A droop takes at most this part of the level within the first phase (40 Hz in
+#: 500 µs: 0.13); what takes more is a shape.
+_MOST_DROOP = 0.15
 #: Where the phases of a shape of no known kind begin and end, of their peak.
 _FOOT = 0.1
 
@@ -63,7 +68,7 @@ class Pattern:
         Of the droop, radians per frame; 0 without.
     sharp
         Edges end within one frame, as rendered: the recording passed neither a
-        converter nor a resampler. Told only where it matters, see `meets`.
+        converter nor a resampler.
     """
 
     model: Waveform
@@ -146,6 +151,9 @@ def _aligned(windows: Floats, before: int) -> Floats:
     """Return the mean of the windows, moved by whole frames and turned to agree."""
     lag = before // 2
     energy = np.einsum("nk,nk->n", windows, windows)
+    # narrow ones, of a width that ramps, have less
+    full = energy >= _FULL * np.quantile(energy, 0.9)
+    windows, energy = windows[full], energy[full]
     shape: Floats = windows[np.argsort(energy)[len(energy) // 2]]
     length = windows.shape[1] - 2 * lag
     shape = shape[lag : lag + length]
@@ -272,8 +280,10 @@ def _fitted(
             error = np.append(error, 1e-3 * (row[3] - HALF_FRAME))
         return error
 
+    high = np.full(len(guess), np.inf)
+    high[-1] = _MOST_DROOP / max(1.0, guess[1])
     found = least_squares(
-        rest, guess, bounds=(low, np.inf), x_scale=scale, max_nfev=60, ftol=1e-10
+        rest, guess, bounds=(low, high), x_scale=scale, max_nfev=60, ftol=1e-10
     )
     row = found.x[:-1]
     error = found.fun[: len(target)]

@@ -51,7 +51,7 @@ def measure(
     Notes
     -----
     Nothing has to be known of the pulses. Phases less than about a millisecond
-    apart are one event. Within 20 ms of a pulse, what is smaller than a fifth of
+    apart are one event. Within 15 ms of a pulse, what is smaller than a fifth of
     it counts as its ringing, its tail or crosstalk. White noise makes a false
     detection in less than one of ten thousand recordings of a minute.
     """

@@ -39,7 +39,7 @@ def refined(
     moved = Spots(start=start, stop=start + longest, level=spots.level[chosen])
     x = np.concatenate(rows, axis=1)[0] + ground.offset_ma
     seen = fitter.inspect(x, moved)
-    sharp = pattern.meets and float(np.mean(seen.sharp_rest)) < _SHARP**2
+    sharp = float(np.mean(seen.sharp_rest)) < _SHARP**2
     corner = float(np.median(seen.corner))
     error = 1.2533 * float(np.std(seen.corner)) / math.sqrt(len(chosen))
     width = float(pattern.row[pattern.model.WIDTH])

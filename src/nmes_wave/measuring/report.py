@@ -66,7 +66,9 @@ def _ground(channel: ChannelMeasurement, ma: str) -> str:
 def _on_periods(channel: ChannelMeasurement, ma: str) -> Iterator[str]:
     rows = channel.on_periods
     for row in rows[:_LISTED]:
-        words = f"{row.on_s:.6g} s from {row.start_s:.6g} s, {row.n_pulses} pulses"
+        words = (
+            f"{row.on_s:.6g} s from {row.start_s + 0.0:.6f} s, {row.n_pulses} pulses"
+        )
         words += f", {row.rate_hz:.6g} Hz, {row.amplitude_ma:.4g} {ma}"
         if row.ramp_up_s or row.ramp_down_s:
             words += f", ramps {row.ramp_up_s:.3g} s and {row.ramp_down_s:.3g} s"

@@ -22,6 +22,11 @@ _AROUND, _CHANGE = 7, 1.8
 #: Two short intervals that add up to one, to this part of it: an extra pulse.
 _SUM = 0.2
 _SHORT = 0.8
+_MOSTLY_MISSING = 1.6
+#: Onsets this part of an interval (r.m.s.) about the best rhythm are of a sweep.
+_SWEEP = 0.25
+#: The first pulse is extra if the second comes sooner than this part of an interval.
+_FIRST = 0.5
 #: On-periods whose rates differ by more have rhythms of their own.
 _SAME = 0.02
 
@@ -47,7 +52,7 @@ class Rhythm:
     main_interval_s, main_interval_sd_s
         The interval and its standard uncertainty.
     scatter_s
-        R.m.s. of the onsets about that rhythm.
+        R.m.s. of the onsets about that rhythm; NaN of a sweep.
     """
 
     n_let: int
@@ -76,6 +81,7 @@ def find_rhythm(onset_s: Floats) -> Rhythm:
     extra = np.zeros(len(onset_s), bool)
     missing = np.zeros(n_periods, np.int64)
     interval = np.full(n_periods, math.nan)
+    sweeps = np.zeros(n_periods, bool)
     numbers: list[tuple[Floats, Floats]] = []
     for p in range(n_periods):
         part = slice(int(borders[p]), int(borders[p + 1]))
@@ -84,9 +90,14 @@ def find_rhythm(onset_s: Floats) -> Rhythm:
         here, number = times[part][~odd], number[~odd]
         missing[p] = (number[-1] - number[0] + 1) - len(number)
         interval[p] = _slope(number, here)
+        if _sweeps(number, here, interval[p]):
+            interval[p] = (here[-1] - here[0]) / (number[-1] - number[0])
+            sweeps[p] = True
         numbers.append((number, here))
     main = _main(interval, np.diff(borders))
     mean, sd, scatter = _pooled([numbers[p] for p in np.flatnonzero(main)])
+    if sweeps[main].any():
+        mean, sd, scatter = float(np.nanmedian(interval[main])), math.nan, math.nan
     within = np.diff(onset_s)[~first[1:]]
     return Rhythm(
         n_let=n_let,
@@ -145,11 +156,21 @@ def _pauses(intervals: Floats) -> NDArray[np.bool_]:
         change = np.abs(np.log(onward / before))
     change = np.where(np.isnan(change), 0.0, change)
     change[:3] = change[n - 3 :] = 0.0
-    for i in np.flatnonzero(change > math.log(_CHANGE)):
+    jump = np.abs(np.diff(np.log(intervals), prepend=np.log(intervals[:1])))
+    for i in _peaks(change > math.log(_CHANGE), jump):
         near = slice(max(0, i - _AROUND), i + _AROUND + 1)
-        if change[i] == change[near].max() and not pause[near].any():
-            pause[i] = True
+        if not pause[near].any():
+            pause[i - 1] = True  # the new rate's first pulse ends an old interval
     return pause
+
+
+def _peaks(inside: NDArray[np.bool_], height: Floats) -> list[int]:
+    """Return where each stretch inside is highest."""
+    edges = np.flatnonzero(np.diff(np.r_[False, inside, False]))
+    return [
+        int(a) + int(height[a:b].argmax())
+        for a, b in zip(edges[::2], edges[1::2], strict=True)
+    ]
 
 
 def _medians(rows: Floats) -> Floats:
@@ -179,6 +200,8 @@ def _numbered(times: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         single = np.abs(pair / local[:-1] - 1) < _SUM
         odd[1:-1] = short & single
         odd[1:] &= ~odd[:-1]
+        # a first interval of its own, as of a variable-frequency train
+        odd[0] = gaps[0] < _FIRST * local[0] and not odd[1]
         if not odd.any():
             break
     number = np.zeros(len(times))
@@ -190,7 +213,11 @@ def _local(gaps: Floats) -> Floats:
     """Return the usual interval around each: that of a sweep changes."""
     from scipy.ndimage import median_filter
 
-    local: Floats = median_filter(gaps, min(len(gaps), 11), mode="nearest")
+    near, wide = (
+        median_filter(gaps, min(len(gaps), n), mode="reflect") for n in (11, 51)
+    )
+    # at the foot of a ramp in noise most may be missing
+    local: Floats = np.where(near > _MOSTLY_MISSING * wide, wide, near)
     return local
 
 
@@ -199,6 +226,14 @@ def _slope(number: Floats, times: Floats) -> float:
         return math.nan
     k = number - number.mean()
     return float(k @ (times - times.mean()) / (k @ k))
+
+
+def _sweeps(number: Floats, times: Floats, interval: float) -> bool:
+    """Whether the onsets lie about no rhythm at all; a jitter stays near one."""
+    if len(number) < 4:
+        return False
+    rest = times - times.mean() - interval * (number - number.mean())
+    return bool(np.sqrt(np.mean(rest**2)) > _SWEEP * interval)
 
 
 def _main(interval: Floats, sizes: Ints) -> NDArray[np.bool_]:
