@@ -575,14 +575,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def _refuse_unbounded(limits: Limits) -> None:
-    """Refuse for hardware what leaves the session's caps without a number."""
-    caps = ("max_amplitude_ma", "max_total_current_ma")
-    missing = [cap for cap in caps if getattr(limits, cap) is None]
-    if missing:
+    """Refuse for hardware what leaves full scale as the only bound of a channel."""
+    if limits.max_amplitude_ma is None:
         raise SinkUnavailableError(
-            f"this plan was built without limits on {' and '.join(missing)}, for "
-            "computation only: a hardware sink refuses it; build it with nw.Limits(), "
-            "a named set, or numbers for these"
+            "this plan was built without limits on max_amplitude_ma, for computation "
+            "only: a hardware sink refuses it; build it with nw.Limits(), a named set, "
+            "or a number for it"
         )
 
 

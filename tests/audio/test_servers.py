@@ -133,7 +133,7 @@ def test_clients_see_their_server_only(
     pulse_server: PulseServer, jack_server: JackServer
 ) -> None:
     pulse = run_client(DEVICES, pulse_server.env).stdout.splitlines()
-    assert pulse == ["default 32", "pulse default"]
+    assert pulse == ["default 32", "pulse monitor default"]
     jack = run_client(DEVICES, jack_server.env).stdout.splitlines()
     assert jack == ["system 8", "system"]
 

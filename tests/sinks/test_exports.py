@@ -143,6 +143,27 @@ def test_ngspice_drives_500_ohm_with_the_file_as_a_pwl_source(tmp_path):
     assert np.abs(found[:, 1]).max() == pytest.approx(40.0, rel=1e-4)
 
 
+def test_a_pulse_in_the_first_frame_is_no_operating_point(tmp_path):
+    stage = nw.Stage(
+        event=nw.Pulse(phase_width_us=125.0),
+        train=nw.Train(rate_hz=50.0),
+        duty_cycle=nw.DutyCycle(on_s=0.04),
+        amplitude_ma=40.0,
+    )
+    protocol = nw.StimProtocol(
+        name="p", channels=[nw.Channel(name="a", stages=[stage])]
+    )
+    plan = nw.build_plan(protocol, Output(sample_rate_hz=48_000, full_scale_ma=100.0))
+    lines = export(plan, tmp_path / "a.pwl").read_text().splitlines()
+    assert lines[0].split() == ["0.000000000000", "0"]
+    deck = "export\nI1 0 n PWL(\n" + "".join(f"+ {line}\n" for line in lines)
+    deck += "+ )\nR1 n m 300\nR2 m 0 2k\nC1 m 0 1u\n.tran 1u 2m 0 1u\n"
+    found = run_ngspice(deck + CONTROL.format(vectors="v(n)"), tmp_path)
+    load = nw.SeriesRC(series_ohm=300.0, parallel_ohm=2000.0, capacitance_nf=1000.0)
+    peak_v = nw.simulate(plan, load, stop=96).peak_voltage_v[0]
+    assert np.abs(found[:, 1]).max() == pytest.approx(peak_v, rel=1e-3)
+
+
 def test_ngspices_filesource_reads_all_channels_of_one_file(tmp_path):
     plan = make_plan(trigger=Trigger(width_us=200.0), off_s=0.002)
     export(plan, tmp_path / "a.pwl")

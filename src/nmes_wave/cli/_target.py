@@ -44,6 +44,7 @@ def whole(path: Path) -> Iterator[Path]:
             yield Path(place) / path.name
         except (FormatError, SinkError) as error:
             told = str(error).replace(str(Path(place) / path.name), str(path))
+            told = told.replace("the file keeps what came before", "nothing is left")
             raise type(error)(told) from None
         for file in Path(place).iterdir():
             file.replace(folder / file.name)

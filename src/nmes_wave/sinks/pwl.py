@@ -38,7 +38,7 @@ class PwlLines:
         return ""
 
     def body(self, block: NDArray[np.generic], start: int) -> str:
-        """Return two lines for each change, and one for the first frame."""
+        """Return two lines for each change; one for a first frame of silence."""
         rows = self._changes.rows(block)
         amperes = values(self._output, block[rows])
         n = len(amperes.T) - (self._output.trigger is not None)
@@ -46,7 +46,9 @@ class PwlLines:
         lines = []
         for frame, row in zip((rows + start).tolist(), amperes.tolist(), strict=True):
             after = "".join(f" {value!r}" if value else " 0" for value in row)
-            if frame:
+            # also into the first frame: what a source has at time 0 is taken for
+            # its direct current, and capacitors are charged by it
+            if frame or after != self._now:
                 lines.append(self._step(frame, after))
             else:
                 lines.append(f"{0:.12f}{after}\n")
