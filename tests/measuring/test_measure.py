@@ -128,8 +128,8 @@ def test_n_lets(n_let, interval_ms):
 
 
 def test_jitter_is_told_from_noise():
-    sharp = measured(plan_of(rate_hz=40.0, on_s=10.0), snr_db=26)
-    assert sharp.jitter_us < 2
+    # the noise alone scatters the onsets by 2.4 µs
+    assert measured(plan_of(rate_hz=40.0, on_s=10.0), snr_db=20).jitter_us < 1
     plan = plan_of(rate_hz=40.0, on_s=10.0, jitter=0.02)
     truth = delivered(plan)["frame"] / RATE_HZ
     number = np.arange(len(truth))
@@ -318,15 +318,17 @@ def test_what_cannot_be_measured(changes, message):
 
 
 def test_blocks_do_not_matter(monkeypatch):
-    plan = plan_of(rate_hz=35.0, repeats=2, envelope=nw.Envelope(ramp_up_s=0.5))
-    recording, _ = spoiled(rendered(plan), RATE_HZ, snr_db=40)
+    # each pulse lies on the border of two blocks
+    plan = plan_of(rate_hz=10.0, on_s=6.0, start_s=0.1 - 5 / RATE_HZ)
+    recording, _ = spoiled(rendered(plan), RATE_HZ, snr_db=20)
     whole = nw.measure(recording, RATE_HZ)
-    monkeypatch.setattr("nmes_wave.measuring.samples._BLOCK", 7001)
+    monkeypatch.setattr("nmes_wave.measuring.samples._BLOCK", 1)
     parts = []
     split = nw.measure(recording, RATE_HZ, done=parts.append)
-    assert len(parts) > 50
+    assert len(parts) > 100
     assert (sorted(parts), parts[-1]) == (parts, 1.0)
     (one,), (other,) = whole.channels, split.channels
+    assert one.n_pulses == other.n_pulses == 60
     for name in one.pulses.dtype.names:
         assert other.pulses[name] == pytest.approx(one.pulses[name], abs=1e-6)
     assert other.rate_hz == pytest.approx(one.rate_hz, rel=1e-12)

@@ -106,6 +106,7 @@ def bad_files(folder):
         "no recording that|no samples",
     )
     yield "hurt.flac", good[:middle] + bytes(4000) + good[middle + 4000 :], "damaged"
+    yield "short.flac", good[:middle], "damaged"
     yield "raw.raw", bytes(600), "raw samples need raw.raw.json"
     yield "text.npy", b"\x93NUMPY nothing", "not an array"
     np.save(folder / "words.npy", np.array(["a", "b"]))
@@ -125,7 +126,7 @@ def bad_files(folder):
 
 
 BAD = [
-    "empty.wav", "empty.npy", "text.wav", "picture.flac", "header.wav", "hurt.flac",
+    "empty.wav", "empty.npy", "text.wav", "picture.flac", "header.wav", "hurt.flac", "short.flac",
     "raw.raw", "text.npy", "words.npy", "cube.npy", "none.npy", "cut.npy", "huge.npy",
 ]  # fmt: skip
 
