@@ -26,6 +26,8 @@ _PCM = {
 }
 _RAW = (".raw", ".pcm")
 _RAW_DTYPES = {"int16": "<i2", "int24": "u1", "int32": "<i4", "float32": "<f4"}
+#: Far more than any recording has, and no overflow.
+_MAX_COLUMNS = 2**20
 #: libsndfile tells about 2**63 frames where a file tells none.
 _NO_LENGTH = 2**53
 
@@ -171,6 +173,8 @@ def open_recording(
         c for c in range(source.n_columns) if c != about.get("trigger_column")
     )
     try:
+        if not columns:
+            raise FormatError(f"{place}: holds a trigger's column and no channel")
         rate_hz = _rate(place, told, sample_rate_hz)
         ma_per_unit = _calibration(place, about, unit, len(columns))
     except BaseException:
@@ -268,8 +272,8 @@ class _Raw:
                 "what they are; a WAV or NPY file tells it itself"
             )
         n_columns, self._dtype = about.get("n_channels"), about.get("dtype")
-        known = isinstance(n_columns, int) and n_columns > 0
-        if not known or self._dtype not in _RAW_DTYPES:
+        known = isinstance(n_columns, int) and 0 < n_columns <= _MAX_COLUMNS
+        if not known or self._dtype not in [*_RAW_DTYPES]:
             raise FormatError(f"{path}.json: tells no dtype or no n_channels")
         data = np.memmap(path, np.uint8, mode="r")
         width = 3 if self._dtype == "int24" else 4 - 2 * (self._dtype == "int16")
@@ -324,7 +328,7 @@ def _about(text: str) -> dict[str, Any]:
     """Return what our own files say of themselves, nothing of others."""
     try:
         about = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(about, dict) or "full_scale_sample" not in about:
         return {}

@@ -126,9 +126,21 @@ def bad_files(folder):
 
 
 BAD = [
-    "empty.wav", "empty.npy", "text.wav", "picture.flac", "header.wav", "hurt.flac", "short.flac",
-    "raw.raw", "text.npy", "words.npy", "cube.npy", "none.npy", "cut.npy", "huge.npy",
-]  # fmt: skip
+    "empty.wav",
+    "empty.npy",
+    "text.wav",
+    "picture.flac",
+    "header.wav",
+    "hurt.flac",
+    "short.flac",
+    "raw.raw",
+    "text.npy",
+    "words.npy",
+    "cube.npy",
+    "none.npy",
+    "cut.npy",
+    "huge.npy",
+]
 
 
 @pytest.mark.parametrize("name", BAD)
