@@ -310,6 +310,28 @@ def test_ngspice_finds_the_same(load, compliance_v, tmp_path):
     assert (found.rail != 0).any() == (compliance_v is not None)
 
 
+@pytest.mark.parametrize("corner_hz", [0.0, 1e-3])
+def test_a_capacitor_on_a_rail_takes_its_charge_at_once(corner_hz):
+    # ten decades between the resistors: what rounds to a change of mode without
+    # progress never comes to an end
+    load = SeriesRC(series_ohm=1e-3, parallel_ohm=1e7, capacitance_nf=100.0)
+    source = CurrentSource(load.network, 1e-3, corner_hz)
+    found = source.feed(np.array([100.0, -100.0, 100.0]), np.full(3, 20e-6))
+    charge_mc = np.bincount(found.hold, found.charge_mc)
+    assert charge_mc == pytest.approx([1e-7, -2e-7, 2e-7], rel=1e-3)  # 100 nF x 1 mV
+    assert found.end_v[-1] == 1e-3
+
+
+def test_an_element_too_fast_to_matter_is_a_resistor_on_a_rail():
+    # a time constant of 2.4 fs beside one millisecond: rounding makes its modes
+    load = ConstantPhase(series_ohm=1e-3, parallel_ohm=2000.0, q=1e-15, alpha=0.8)
+    source = CurrentSource(load.network, 1e-3)
+    found = source.feed(np.array([100.0, 0.0, -100.0]), np.full(3, 1e-3))
+    charge_mc = np.bincount(found.hold, found.charge_mc)
+    each = 1e-3 / 2000 * 1e3 * 1e-3
+    assert charge_mc == pytest.approx([each, 0, -each], rel=1e-3, abs=1e-3 * each)
+
+
 def test_a_purely_resistive_load_clips_where_ohms_law_says():
     source = CurrentSource(Resistor(resistance_ohm=2000.0).network, 154.0)
     found = source.feed(np.array([100.0, -50.0, -90.0]), np.full(3, 1e-3))

@@ -91,6 +91,8 @@ class CurrentSource:
         root = np.sqrt(self.branch * self.rate)  # 1 / √C
         matrix = np.diag(self.rate) + np.outer(root, root) / self.series
         self.rail_rate, modes = np.linalg.eigh(matrix)
+        # each is at least the branch's own (a rank-one sum); rounding knows not
+        self.rail_rate = np.maximum(self.rail_rate, np.sort(self.rate))
         self._to_modes = modes.T / root
         self._from_modes = modes * root[:, np.newaxis]
         self._draw = self._from_modes.sum(axis=0)  # V, what each takes from the rail
@@ -270,11 +272,13 @@ class CurrentSource:
                 rail * self._steady + self._from_modes @ modes
             ).tolist()
             return after
-        held = math.exp(-self.corner * time)
+        # of a megaohm's final voltage, a difference of exponentials near 1 would
+        # lose more than the tolerance: the mode would change to and fro for ever
+        held = math.expm1(-self.corner * time)
         out = []
         for s, f, rate in zip(state, self._follow, self.rate.tolist(), strict=True):
-            kept = math.exp(-rate * time)
-            out.append(s * kept + current * f * (held - kept))
+            kept = math.expm1(-rate * time)
+            out.append(s + s * kept + current * f * (held - kept))
         return out
 
     # -- what flowed --------------------------------------------------------------

@@ -18,14 +18,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from nmes_wave.errors import SpecError
 from nmes_wave.spec._fields import Range, Spec
+from nmes_wave.spec._file import nearest
 
 #: The band over which the error of a `ConstantPhase` is stated, in Hz.
 BAND_HZ = (1.0, 1e6)
 #: Time constants of its branches: to a decade beyond the band, so many a decade.
 _DECADES_BEYOND, _PER_DECADE = 1.0, 3
+#: What relaxes faster is a resistor: at 1 MHz the difference is 6e-9.
+_FASTEST_S = 1e-15
+#: Of a frequency whose impedance is asked for.
+_HIGHEST_HZ = 1e15
 
-Resistance = Annotated[float, Range(gt=0, le=1e7, unit="ohm")]
-Capacitance = Annotated[float, Range(gt=0, le=1e9, unit="nF")]
+Resistance = Annotated[float, Range(ge=1e-3, le=1e7, unit="ohm")]
+Capacitance = Annotated[float, Range(ge=1e-6, le=1e9, unit="nF")]
 
 _Array = NDArray[np.float64]
 _Impedance = NDArray[np.complex128]
@@ -57,12 +62,17 @@ class Load(Spec, ABC):
         Parameters
         ----------
         frequency_hz
-            At least 0, of any shape.
+            Real, 0 to 1e15, of any shape.
 
         Returns
         -------
         ndarray
             complex128, in ohm, of the same shape.
+
+        Raises
+        ------
+        SpecError
+            For what is no number, or out of range.
         """
 
     @property
@@ -94,11 +104,11 @@ class Load(Spec, ABC):
         Raises
         ------
         SpecError
-            For an unknown name.
+            For an unknown name; it says the nearest one.
         """
-        if name not in _NAMED_OHM:
-            names = ", ".join(map(repr, cls.names()))
-            raise SpecError("Load.named", name, f"must be one of {names}")
+        if not isinstance(name, str) or name not in _NAMED_OHM:
+            words = nearest(str(name), [*cls.names()])
+            raise SpecError("Load.named", name, f"is no test load; {words}")
         return Resistor(resistance_ohm=_NAMED_OHM[name])
 
 
@@ -112,7 +122,7 @@ class Resistor(Load):
     Parameters
     ----------
     resistance_ohm
-        Up to 10 MΩ.
+        1 mΩ to 10 MΩ.
 
     Raises
     ------
@@ -141,11 +151,11 @@ class SeriesRC(Load):
     Parameters
     ----------
     series_ohm
-        Rs, body and leads.
+        Rs, body and leads; 1 mΩ to 10 MΩ.
     parallel_ohm
-        Rp, beside the capacitor.
+        Rp, beside the capacitor; the same.
     capacitance_nf
-        Cp.
+        Cp, 1 fF to 1 F.
 
     Raises
     ------
@@ -186,11 +196,11 @@ class ConstantPhase(Load):
     Parameters
     ----------
     series_ohm
-        Rs, body and leads.
+        Rs, body and leads; 1 mΩ to 10 MΩ.
     parallel_ohm
-        Rp, beside the element.
+        Rp, beside the element; the same.
     q
-        Q in S·s^α; with `alpha` 1 this is a capacitance in farad.
+        Q in S·s^α, 1e-15 to 1; with `alpha` 1 this is a capacitance in farad.
     alpha
         α, 0.2 to 1.
 
@@ -202,7 +212,7 @@ class ConstantPhase(Load):
 
     series_ohm: Resistance
     parallel_ohm: Resistance
-    q: Annotated[float, Range(gt=0, le=1, unit="S s^alpha")]
+    q: Annotated[float, Range(ge=1e-15, le=1, unit="S s^alpha")]
     alpha: Annotated[float, Range(ge=0.2, le=1)]
 
     @property
@@ -225,7 +235,8 @@ class ConstantPhase(Load):
         edges = low - _DECADES_BEYOND, high + _DECADES_BEYOND
         n = round(_PER_DECADE * (edges[1] - edges[0])) + 1
         tau = 1 / (2 * math.pi * np.logspace(*edges, n))
-        tau = np.append(tau, self.time_constant_s)
+        if self.time_constant_s >= _FASTEST_S:
+            tau = np.append(tau, self.time_constant_s)
         frequency = np.logspace(low, high, 4 * n)
         exact = self.impedance(frequency)
         basis = 1 / (1 + _s(frequency)[:, np.newaxis] * tau)
@@ -256,8 +267,14 @@ class ConstantPhase(Load):
 
 
 def _s(frequency_hz: ArrayLike) -> _Impedance:
-    frequency = np.asarray(frequency_hz, dtype=np.float64)
-    if not np.all(frequency >= 0):  # NaN neither
-        raise SpecError("frequency_hz", frequency_hz, "must be at least 0 Hz")
+    try:
+        frequency = np.asarray(frequency_hz)
+    except ValueError:  # rows of different lengths
+        frequency = np.asarray(None)
+    if frequency.dtype.kind not in "iuf":
+        raise SpecError("frequency_hz", frequency_hz, "must be real numbers, in Hz")
+    if not np.all((frequency >= 0) & (frequency <= _HIGHEST_HZ)):  # NaN neither
+        words = f"must be at least 0 and at most {_HIGHEST_HZ:g} Hz"
+        raise SpecError("frequency_hz", frequency_hz, words)
     s: _Impedance = np.asarray(2j * math.pi * frequency, dtype=np.complex128)
     return s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from nmes_wave.errors import SpecError
 from nmes_wave.loads import Load
 from nmes_wave.output_chain import OutputChain
 from nmes_wave.plan import PULSE_DTYPE, Plan
-from nmes_wave.spec._fields import is_number
+from nmes_wave.spec._fields import Range, conform
 
 #: One row for each event; see `Simulation`.
 SIMULATED_DTYPE = np.dtype(
@@ -35,6 +36,7 @@ MAX_GIB = 2.0
 #: Frames that are simulated at once (of the finer grid, with a reconstruction).
 _BLOCK = 65_536
 
+_Compliance = Annotated[float, Range(ge=1e-3, le=1e6, unit="V")]
 _Array = NDArray[np.float64]
 
 
@@ -129,7 +131,7 @@ def simulate(
         What each channel drives.
     compliance_v
         The largest voltage of the source, which holds it as long as the planned
-        current would need more; None: any.
+        current would need more, 1 mV to 1 MV; None: any.
     chain
         What stands between the samples and the source; None: nothing.
     start, stop
@@ -139,7 +141,9 @@ def simulate(
         older state.
     waveforms
         False: the pulses' table alone. It needs no memory for samples and skips
-        the time without pulses: an hour takes seconds.
+        the time without pulses: an hour takes seconds. With a reconstruction
+        every hold is an eighth as long and each edge rings: an hour then takes
+        about a minute, and minutes where pulses clip.
     progress
         Called with the part that is done, 0 to 1.
 
@@ -150,8 +154,8 @@ def simulate(
     Raises
     ------
     SpecError
-        For a range that is none or does not fit into memory, or a compliance
-        that is not positive.
+        For a range that is none or does not fit into memory, a compliance out of
+        range, or an argument of the wrong type.
     """
     if not isinstance(plan, Plan):
         raise SpecError("plan", plan, "must be a Plan, as from build_plan")
@@ -159,10 +163,10 @@ def simulate(
         raise SpecError("load", load, "must be a Load, as from Load.named(name)")
     if not (chain is None or isinstance(chain, OutputChain)):
         raise SpecError("chain", chain, "must be an OutputChain or None")
-    if compliance_v is not None and (
-        not is_number(compliance_v) or not 0 < compliance_v < math.inf
-    ):
-        raise SpecError("compliance_v", compliance_v, "must be greater than 0 V")
+    if compliance_v is not None:
+        compliance_v = conform("compliance_v", compliance_v, _Compliance)
+    if not (progress is None or callable(progress)):
+        raise SpecError("progress", progress, "must be a function or None")
     stop = plan.n_frames if stop is None else stop
     for name, value, least in (("start", start, 0), ("stop", stop, start)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):

@@ -49,6 +49,15 @@ def test_markdown_brings_its_pictures(cli, tmp_path):
                      "a-mode-1-4.svg", "a.md"]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["a\nb.md", "a\udcff.md", "a\nb\udcff.html"])
+def test_names_of_files_that_are_no_text(cli, tmp_path, name):
+    result = cli("spec", PRESET, "--amplitude-ma", 40, *VOLTS, "-o", name)
+    assert (result.code, result.err) == (0, "")
+    assert (tmp_path / name).read_text("utf-8")
+    first, *_ = result.out.splitlines()
+    assert first.endswith(Path(name).suffix)  # on one line
+
+
 def test_the_report_as_json_is_what_the_program_makes(data):
     found = data(PRESET, "--amplitude-ma", 40, "--date", "2026-01-31")
     assert found["header"]["Date"] == "2026-01-31"
@@ -109,7 +118,9 @@ def test_monophasic_pulses_need_a_coupling(cli, protocol, tmp_path):
         ([*VOLTS], "--output"),
         ([*VOLTS, "-o", "a.pdf"], "unknown suffix .pdf; a report is .html"),
         ([*VOLTS, "-o", "no/a.html"], "there is no folder"),
-        (["--compliance-v", 0, "-o", "a.html"], "must be greater than 0"),
+        (["--compliance-v", 0, "-o", "a.html"], "must be at least 0.001"),
+        (["--compliance-v", "1e308", "-o", "a.html"], "at most 1e+06 V"),
+        (["--compliance-v", "1e-320", "-o", "a.html"], "must be at least 0.001"),
         (["--compliance-v", "nan", "-o", "a.html"], "must be finite"),
         ([*VOLTS, "-o", "a.html", "--electrode-cm2", -1], "area_cm2"),
         ([*VOLTS, "-o", "a.html", "--tolerance-percent", -1], "at least 0"),

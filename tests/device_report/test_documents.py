@@ -6,6 +6,7 @@ import datetime
 import json
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pytest
@@ -153,13 +154,14 @@ def test_the_date(stage, channel, report, monkeypatch):
 
 def test_markdown_with_pictures_beside_it(worked, tmp_path):
     done = []
-    worked.save(tmp_path / "a b.md", done.append)
+    worked.save(tmp_path / "a b%20(c)#1.md", done.append)
     assert done == [1, 2, 3, 4]
-    text = (tmp_path / "a b.md").read_text("utf-8")
-    pictures = re.findall(r"^!\[.*\]\(<(.*)>\)$", text, re.M)
+    text = (tmp_path / "a b%20(c)#1.md").read_text("utf-8")
+    pictures = re.findall(r"^!\[.*\]\((.*)\)$", text, re.M)
     assert len(pictures) == 4
-    for name in pictures:
-        root = ElementTree.parse(tmp_path / name).getroot()
+    for link in pictures:
+        assert re.fullmatch(r"[\w.%-]+", link)
+        root = ElementTree.parse(tmp_path / unquote(link)).getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert "<script>" not in text
     assert "| 12 |" in text
@@ -180,6 +182,12 @@ def test_json_says_what_the_page_says(worked):
     assert {row["name"] for row in data["unit"]} >= {"Manufacturer", "Weight"}
 
 
+def test_a_name_that_no_file_can_hold(stage, channel, report, tmp_path):
+    made = report(channel(stage(), name="\udcff"))
+    with pytest.raises(nw.FormatError, match="surrogates not allowed"):
+        made.save(tmp_path / "a.json")
+
+
 @pytest.mark.parametrize("name", ["a.pdf", "a", "a.htm"])
 def test_another_suffix(worked, tmp_path, name):
     with pytest.raises(nw.FormatError, match=r"a report is \.html, \.md or \.json"):
@@ -189,7 +197,9 @@ def test_another_suffix(worked, tmp_path, name):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"compliance_v": 0}, "greater than 0"),
+        ({"compliance_v": 0}, "at least 0.001 and at most 1e\\+06 V"),
+        ({"compliance_v": 1e308}, "at least 0.001 and at most 1e\\+06 V"),
+        ({"compliance_v": 1e-320}, "at least 0.001 and at most 1e\\+06 V"),
         ({"tolerance_percent": -1}, "at least 0"),
     ],
 )

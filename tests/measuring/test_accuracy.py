@@ -49,6 +49,14 @@ def test_a_minute_of_one_setting_is_no_worse_than_the_page_says(i):
     assert (row <= stated * 1.1 + 0.01).all(), (row, stated)
 
 
+@pytest.mark.parametrize("width_us", [150.0, 300.0])
+def test_every_pulse_is_found_and_no_other_in_strong_noise(width_us):
+    plan = plan_of(nw.Pulse(phase_width_us=width_us), on_s=20.0)
+    recording, rate_hz = spoiled(rendered(plan), 48_000.0, snr_db=15, seed=0)
+    (found,) = nw.measure(recording, rate_hz).channels
+    assert compared(plan, found) == (0, 0)
+
+
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
     width_us=st.floats(150, 500),

@@ -161,6 +161,17 @@ def test_what_cannot_be_read_is_said(tmp_path, name):
     assert str(path) in str(error.value)
 
 
+def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path):
+    path = tmp_path / "a.wav"
+    written(path, frames=100_000)
+    with nw.open_recording(path) as recording:
+        recording[:1000]
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size // 2)
+        with pytest.raises(nw.FormatError, match=r"ends at frame 49... of 100000"):
+            recording[1000:100_000]
+
+
 def test_no_file_and_a_folder(tmp_path):
     with pytest.raises(nw.FormatError, match="no such file"):
         nw.open_recording(tmp_path / "none.wav")

@@ -108,6 +108,7 @@ def spec(
     """
     from nmes_wave.device_report import Device, DeviceReport
     from nmes_wave.device_report.document import check_suffix
+    from nmes_wave.device_report.quantity import one_line
     from nmes_wave.plan import build_plan
 
     check_suffix(output)
@@ -144,7 +145,10 @@ def spec(
             }
         )
         return
-    facts = {"file": str(output), "output modes": f"{len(report.modes)}"}
+    facts = {
+        "file": one_line(str(output), 1000),
+        "output modes": f"{len(report.modes)}",
+    }
     emit_facts(facts | {"": "not a measurement, not a submission"})
 
 

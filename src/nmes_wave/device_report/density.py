@@ -7,8 +7,8 @@ import math
 from nmes_wave.device_report.delivered import Delivered
 from nmes_wave.device_report.exposed import LOAD_OHM, Exposed
 from nmes_wave.device_report.integers import NetCodes
-from nmes_wave.device_report.modes import Mode
-from nmes_wave.device_report.quantity import given, ohms, result
+from nmes_wave.device_report.modes import Mode, ramped
+from nmes_wave.device_report.quantity import given, ohms, result, step
 from nmes_wave.device_report.rows import Entry, Row, number, words
 from nmes_wave.device_report.waveform import symmetrical
 from nmes_wave.spec import Burst, CustomPulse, Event, Pulse
@@ -67,20 +67,25 @@ def charge_rows(
             " What blocks direct current behind it: to be stated by the manufacturer."
         )
     method = words(how, label="method of achieving zero net charge")
+    alternates = mode.stage.train.alternate_polarity and into.net_uc != 0
     dc = number(
         exposed.net_dc_ua,
         "µA",
-        "highest mean of any one second"
-        + " at most, with every pulse clipped" * into.clipped,
+        "highest mean of any one second" + _net_mean(mode, into),
         label="net direct current",
     )
     note = ""
+    if alternates:
+        note = (
+            "Polarity alternates: every second pulse has the opposite net charge, "
+            "and only a mean over pairs of them is near zero. "
+        )
     if unbalanced:
         found = ", ".join(
             f"{result(net_uc, 'µC')} per pulse @ {ohms(load_ohm)}"
             for load_ohm, net_uc in unbalanced.items()
         )
-        note = (
+        note += (
             "The compliance voltage clips one phase more than the other and leaves "
             f"{found}: there the pulse is NOT balanced."
         )
@@ -90,7 +95,7 @@ def charge_rows(
             number="9",
             name=f"Net charge per pulse @ {_LOAD}",
             entries=(net, method, on_grid, dc),
-            note=note,
+            note=note.strip(),
         ),
         Row(
             number="10",
@@ -100,9 +105,29 @@ def charge_rows(
     )
 
 
+def _net_mean(mode: Mode, into: Delivered) -> str:
+    train = mode.stage.train
+    if into.net_uc == 0:
+        return ""
+    text = _most_words(mode, into)
+    if into.clipped and ramped(mode.stage):
+        if mode.stage.envelope.modulates == "amplitude":
+            text += ", every pulse of a ramp as at full level"
+            text += ", no two of them cancelling" * train.alternate_polarity
+            return text
+    return text + ", neighbours cancelling" * train.alternate_polarity
+
+
+def _most_words(mode: Mode, into: Delivered) -> str:
+    """Say why a count of pulses is an upper bound, if it is one."""
+    reasons = ["clipped pulses"] * into.clipped
+    reasons += ["the worst jitter"] * bool(mode.stage.train.jitter)
+    return f" at most, with {' and '.join(reasons)}" if reasons else ""
+
+
 def _net(event: Event, into: Delivered) -> str:
     if into.net_uc == 0:
-        parts = result(into.phase_uc, "µC")
+        parts = step(into.phase_uc, "µC")
         if isinstance(event, Burst):
             return f"Qn = ∫ i dt = {2 * event.cycles} half cycles of ±{parts} = 0 µC"
         if isinstance(event, Pulse):
@@ -144,11 +169,11 @@ def _all_rectangular(event: Event) -> bool:
 
 def result_ma(into: Delivered) -> str:
     """Return the peak as it is set, or as the compliance voltage leaves it."""
-    return result(into.peak_ma, "mA") if into.clipped else given(into.set_ma, "mA")
+    return step(into.peak_ma, "mA") if into.clipped else given(into.set_ma, "mA")
 
 
 def _clipped(into: Delivered) -> str:
-    return f", clipped at {result(into.peak_ma, 'mA')}" if into.clipped else ""
+    return f", clipped at {step(into.peak_ma, 'mA')}" if into.clipped else ""
 
 
 # -- rows 11 and 12 --------------------------------------------------------------
@@ -158,7 +183,8 @@ def density_rows(mode: Mode, exposed: Exposed) -> tuple[Row, Row]:
     """Return rows 11 and 12."""
     area_cm2 = mode.smallest_area_cm2
     rms_ma, peak_ma = exposed.rms_ma, exposed.event.peak_ma
-    rms, peak = result(rms_ma, "mA"), result_ma(exposed.event)
+    rms, peak = step(rms_ma, "mA"), result_ma(exposed.event)
+    most = "at most " * _is_bound(mode, exposed)
     current = number(rms_ma, "mA", _rms(mode, exposed), label="r.m.s. current")
     mean = number(
         exposed.average_ma,
@@ -177,13 +203,13 @@ def density_rows(mode: Mode, exposed: Exposed) -> tuple[Row, Row]:
             number(
                 value / area_cm2,
                 "mA/cm²",
-                f"J = {name}/A = {text} / {area} = "
+                f"J = {name}/A = {text} / {area} = {bound}"
                 f"{result(value / area_cm2, 'mA/cm²')}",
                 label=f"{kind} density",
             )
-            for kind, name, value, text in (
-                ("r.m.s.", "I_rms", rms_ma, rms),
-                ("peak", "I", peak_ma, peak),
+            for kind, name, value, text, bound in (
+                ("r.m.s.", "I_rms", rms_ma, rms, most),
+                ("peak", "I", peak_ma, peak, ""),
             )
         ]
         w_cm2 = (rms_ma / 1000) ** 2 * LOAD_OHM / area_cm2
@@ -192,7 +218,7 @@ def density_rows(mode: Mode, exposed: Exposed) -> tuple[Row, Row]:
             number(
                 w_cm2,
                 "W/cm²",
-                f"P = I_rms²·R/A = ({rms})² · {_LOAD} / {area} = "
+                f"P = I_rms²·R/A = ({rms})² · {_LOAD} / {area} = {most}"
                 f"{result(w_cm2, 'W/cm²')}",
                 label="power density",
             ),
@@ -241,7 +267,7 @@ def _rms(mode: Mode, exposed: Exposed) -> str:
     square = f"{into.square_us:.6g} µs"
     regular = _regular(mode, exposed.n_rms)
     rate = given(stage.train.rate_hz, "Hz")
-    most = "at most " if into.clipped else ""
+    most = "at most " * _is_bound(mode, exposed)
     if _all_rectangular(event) and isinstance(event, Pulse) and symmetrical(event):
         width = given(event.phase_width_us, "µs")
         if regular:
@@ -285,7 +311,7 @@ def _average(mode: Mode, exposed: Exposed) -> str:
     stage, into = mode.stage, exposed.event
     event, current = stage.event, result_ma(into)
     mean = result(exposed.average_ma, "mA")
-    most = "at most " if into.clipped else ""
+    most = "at most " * _is_bound(mode, exposed)
     regular = _regular(mode, exposed.n_average)
     if regular:
         f, count = "f", given(stage.train.rate_hz, "Hz")
@@ -307,6 +333,11 @@ def _average(mode: Mode, exposed: Exposed) -> str:
     return f"{formula} = {with_numbers} = {most}{mean}{what}"
 
 
+def _is_bound(mode: Mode, exposed: Exposed) -> bool:
+    """Whether no second may hold as much: by jitter, or on a clipped ramp."""
+    return exposed.event.clipped or mode.stage.train.jitter > 0
+
+
 def _regular(mode: Mode, n: float) -> bool:
     """Whether the fullest second holds as many events as the rate says."""
     train = mode.stage.train
@@ -315,6 +346,8 @@ def _regular(mode: Mode, n: float) -> bool:
 
 def _counted(mode: Mode, into: Delivered, by: str) -> str:
     text = "; n: pulses in the fullest second, counted one by one"
+    if mode.stage.train.jitter:
+        text += ", with the worst jitter"
     ramps = mode.stage.envelope
     if not ramps.ramp_up_s + ramps.ramp_down_s:
         return text

@@ -21,11 +21,19 @@ from nmes_wave.device_report.specification import Specification
 from nmes_wave.device_report.tracings import Tracing, titles, tracings
 from nmes_wave.device_report.unit import Device, unit_rows
 from nmes_wave.errors import FormatError, SpecError
+from nmes_wave.grid import snapped_protocol
 from nmes_wave.limits import Limits, check
 from nmes_wave.plan import Plan
 from nmes_wave.plot.captions import clock
 from nmes_wave.report import Report
+from nmes_wave.spec import Stage, StimProtocol
 from nmes_wave.spec._fields import Range, Spec
+
+_WIDTHS = {
+    "area": "as described: each phase has the described area",
+    "snap": "rounded to whole frames, as the output delivers them; all that follows "
+    "is of these, not of the described ones",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +50,8 @@ class DeviceReport(Spec):
     plan
         What is delivered. Its channels' electrodes give the densities.
     compliance_v
-        Highest voltage of the current source, in V: current into a resistor R is
-        ``min(I, compliance_v / R)``.
+        Highest voltage of the current source, 1e-3 to 1e6 V: current into a
+        resistor R is ``min(I, compliance_v / R)``.
     tolerance_percent
         Of output voltage and current, as the maker states it; None: the report
         says that it is not known.
@@ -66,12 +74,14 @@ class DeviceReport(Spec):
     train, seed) are one mode, whatever their channels; densities take the
     smallest electrode among these.
 
-    R.m.s. and power density are those of `check`, the fullest one second. The
-    same report has the same bytes.
+    R.m.s. and power density are those of `check`, the fullest one second, over
+    all on-periods, stages and passes of the mode. Of an output with
+    ``edges="snap"`` modes, tables, tracings and check are those of the widths that
+    it delivers, in whole frames. The same report has the same bytes.
     """
 
     plan: Plan
-    compliance_v: Annotated[float, Range(gt=0, unit="V")]
+    compliance_v: Annotated[float, Range(ge=1e-3, le=1e6, unit="V")]
     tolerance_percent: Annotated[float, Range(ge=0, unit="%")] | None = None
     device: Device = field(default_factory=Device)
     date: datetime.date | None = None
@@ -80,7 +90,15 @@ class DeviceReport(Spec):
     @cached_property
     def modes(self) -> tuple[Mode, ...]:
         """The output modes."""
-        return modes_of(self.plan.protocol)
+        return modes_of(self._delivered)
+
+    @cached_property
+    def _delivered(self) -> StimProtocol:
+        """The protocol, with the widths that the output delivers."""
+        plan = self.plan
+        if plan.output.edges == "snap":
+            return snapped_protocol(plan.protocol, plan.output)
+        return plan.protocol
 
     @cached_property
     def unit(self) -> tuple[Row, ...]:
@@ -94,12 +112,19 @@ class DeviceReport(Spec):
             compliance_v=self.compliance_v,
             tolerance_percent=self.tolerance_percent,
             net_codes=self._net_codes(mode),
+            described=tuple(stage.event for _, stage in self._described(mode)),
             coupling=self.plan.output.coupling,
         ).rows()
 
     def _net_codes(self, mode: Mode) -> NetCodes:
-        channel = self.plan.protocol.channels.index(mode.uses[0].channel)
-        return net_codes(self.plan, mode.stage, channel)
+        channel, stage = self._described(mode)[0]
+        return net_codes(self.plan, stage, channel)
+
+    def _described(self, mode: Mode) -> list[tuple[int, Stage]]:
+        """Return the stages of a mode as described, each with its channel."""
+        numbers = ((self._delivered.channels.index(u.channel), u) for u in mode.uses)
+        channels = self.plan.protocol.channels
+        return [(c, channels[c].stages[use.stage]) for c, use in numbers]
 
     def tracings(self, mode: Mode) -> list[Tracing]:
         """Return the tracings of a mode."""
@@ -112,8 +137,8 @@ class DeviceReport(Spec):
 
     @cached_property
     def check(self) -> Report:
-        """The protocol against the plan's limits."""
-        return check(self.plan.protocol, self.plan.limits)
+        """What is delivered of the protocol, against the plan's limits."""
+        return check(self._delivered, self.plan.limits)
 
     @property
     def title(self) -> str:
@@ -137,6 +162,7 @@ class DeviceReport(Spec):
                 f'edges="{plan.output.edges}", {plan.output.coupling.upper()}-coupled, '
                 f"full scale {', '.join(f'{s:.6g}' for s in scales)} mA (declared)"
             ),
+            "Widths": _WIDTHS[plan.output.edges],
             "Compliance voltage": f"{given(self.compliance_v, 'V')} (given)",
             "Limits": _limits(plan.limits),
         }
@@ -206,8 +232,9 @@ class DeviceReport(Spec):
             for name, content in files.items():
                 (path.parent / name).write_text(content, "utf-8")
             path.write_text(text, "utf-8")
-        except OSError as error:
-            raise FormatError(f"{path}: {error.strerror or error}") from None
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise FormatError(f"{path}: {reason}") from None
 
 
 def check_suffix(path: Path) -> str:

@@ -10,9 +10,9 @@ from nmes_wave.device_report.delivered import (
     deliver,
     gross_area_us,
 )
-from nmes_wave.device_report.modes import Mode
+from nmes_wave.device_report.modes import Mode, ramped
 from nmes_wave.exposure import ChannelExposure
-from nmes_wave.spec import Channel, Pulse, Stage
+from nmes_wave.spec import Pulse, Stage
 
 #: The guidance's load for charges and densities, ohm.
 LOAD_OHM = 500.0
@@ -51,48 +51,65 @@ def expose(mode: Mode, compliance_v: float) -> Exposed:
     """
     stage = mode.stage
     event = deliver(stage.event, stage.amplitude_ma, LOAD_OHM, compliance_v)
-    n_rms = n_average = 0.0
-    for use in mode.uses:
-        alone = use.alone
-        if event.clipped:
-            alone = replace(alone, stages=(_at_full_level(alone.stages[0]),))
-        n_rms = max(n_rms, _events_by_square(alone))
-        n_average = max(n_average, _events_by_area(alone))
+    n_rms = _events_by_square(mode, event.clipped)
+    n_average = _events_by_area(mode, event.clipped, signed=False)
     return Exposed(
         event=event,
         rms_ma=event.peak_ma * min(1.0, math.sqrt(event.square_us * 1e-6 * n_rms)),
         average_ma=event.peak_ma * min(1.0, event.gross_us * 1e-6 * n_average),
         n_rms=n_rms,
         n_average=n_average,
-        net_dc_ua=abs(event.net_uc) * n_average
-        if event.clipped
-        else max(ChannelExposure(use.alone).net_dc_ua for use in mode.uses),
+        net_dc_ua=_net_dc_ua(mode, event),
     )
+
+
+def _net_dc_ua(mode: Mode, event: Delivered) -> float:
+    if not event.clipped:
+        channels = mode.by_channel(lambda stage: stage)
+        return max(ChannelExposure(channel).net_dc_ua for channel in channels)
+    if event.net_uc == 0:
+        return 0.0
+    # On a clipped ramp of the amplitude neighbours are not as at full level,
+    # where they would cancel: there none is taken to.
+    signed = _at_full_level(mode.stage) == mode.stage
+    return abs(event.net_uc) * _events_by_area(mode, True, signed=signed)
 
 
 def _at_full_level(stage: Stage) -> Stage:
     # A ramp of the width clips each event alike: it stays.
-    if stage.envelope.modulates == "width":
+    if stage.envelope.modulates == "width" or not ramped(stage):
         return stage
     return replace(stage, envelope=replace(stage.envelope, start_level=1.0))
 
 
-def _events_by_square(channel: Channel) -> float:
-    stage = replace(channel.stages[0], amplitude_ma=1.0)
-    rms = ChannelExposure(replace(channel, stages=(stage,))).rms_ma
-    return _tidy(rms**2 / (stage.event.square_area_us * 1e-6))
+def _events_by_square(mode: Mode, clipped: bool) -> float:
+    def one(stage: Stage) -> Stage:
+        stage = _at_full_level(stage) if clipped else stage
+        return replace(stage, amplitude_ma=1.0)
+
+    rms = max(ChannelExposure(channel).rms_ma for channel in mode.by_channel(one))
+    return _tidy(rms**2 / (mode.stage.event.square_area_us * 1e-6))
 
 
-def _events_by_area(channel: Channel) -> float:
-    """Return the same for areas: those of monophasic pulses of as much area."""
-    stage = channel.stages[0]
-    gross_us = gross_area_us(stage.event)
+def _events_by_area(mode: Mode, clipped: bool, *, signed: bool) -> float:
+    """Return the same for areas: those of monophasic pulses of as much area.
+
+    `signed`: of trains that alternate, what neighbours leave of each other.
+    """
+    event = mode.stage.event
+    gross_us = gross_area_us(event)
     pulse = Pulse(phase_width_us=gross_us, balanced=False)
-    train = replace(stage.train, alternate_polarity=False)
-    one = replace(stage, event=pulse, train=train, amplitude_ma=1.0)
-    mean = ChannelExposure(replace(channel, stages=(one,))).net_dc_ua / 1000
+
+    def one(stage: Stage) -> Stage:
+        stage = _at_full_level(stage) if clipped else stage
+        alternates = signed and stage.train.alternate_polarity
+        train = replace(stage.train, alternate_polarity=alternates)
+        return replace(stage, event=pulse, train=train, amplitude_ma=1.0)
+
+    channels = mode.by_channel(one)
+    mean = max(ChannelExposure(channel).net_dc_ua for channel in channels) / 1000
     # of an event longer than a second, no more than a second
-    most = gross_us / stage.event.duration_us
+    most = gross_us / event.duration_us
     return _tidy(min(mean, most) / (gross_us * 1e-6))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from nmes_wave.device_report.guidance import NOTES, STATEMENTS
 from nmes_wave.device_report.modes import Mode
@@ -44,9 +45,8 @@ def markdown(
             name = f"{stem}-mode-{mode.number}-{i}.svg"
             pictures[name] = draw(tracing)
             drawn(len(pictures))
-            # a destination in <> may hold spaces
-            place = re.sub(r"([\\<>])", r"\\\1", name)
-            lines += ["", f"![{_plain(tracing.description)}](<{place}>)"]
+            place = quote(name, errors="surrogateescape")
+            lines += ["", f"![{_plain(tracing.description)}]({place})"]
     lines += ["", "## Section 2. Basic unit characteristics", ""]
     lines += _table(("Characteristic", "Value", "Stated by"), _unit(report.unit))
     lines += ["", "## Section 3. Output specifications"]

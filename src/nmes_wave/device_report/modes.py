@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from nmes_wave.device_report.quantity import given, one_line
@@ -27,13 +27,6 @@ class Use:
 
     channel: Channel
     stage: int
-
-    @property
-    def alone(self) -> Channel:
-        """The channel with this stage only, from time 0."""
-        repeats = self.channel.repeats if len(self.channel.stages) == 1 else 1
-        stage = self.channel.stages[self.stage]
-        return replace(self.channel, stages=(stage,), start_s=0.0, repeats=repeats)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +86,22 @@ class Mode:
         """Names of its channels that have no electrodes."""
         names = (u.channel.name for u in self.uses if not u.channel.electrodes)
         return tuple(map(one_line, dict.fromkeys(names)))
+
+    def by_channel(self, change: Callable[[Stage], Stage]) -> Iterator[Channel]:
+        """Yield its channels with its stages changed and all others silent.
+
+        What lies between its stages stays as long as it is: one second can see
+        several of them, and several passes of a channel.
+        """
+        own: dict[Channel, set[int]] = {}
+        for use in self.uses:
+            own.setdefault(use.channel, set()).add(use.stage)
+        for channel, numbers in own.items():
+            stages = tuple(
+                change(stage) if s in numbers else replace(stage, amplitude_ma=0.0)
+                for s, stage in enumerate(channel.stages)
+            )
+            yield replace(channel, stages=stages)
 
     def settings(self) -> dict[str, str]:
         """Return every parameter that makes the mode, with its unit."""
@@ -193,6 +202,12 @@ def _event_settings(event: Event) -> dict[str, str]:
         "gap": given(event.interphase_gap_us, "µs"),
         "recovery phase": recovery,
     }
+
+
+def ramped(stage: Stage) -> bool:
+    """Whether events of the stage are below full level."""
+    envelope = stage.envelope
+    return envelope.ramp_up_s + envelope.ramp_down_s > 0 and envelope.start_level < 1
 
 
 def flat(stage: Stage) -> Stage:

@@ -25,6 +25,12 @@ def result(value: float, unit: str) -> str:
     return f"{text.replace('-', '−')} {unit}".rstrip()
 
 
+def step(value: float, unit: str) -> str:
+    """Return a number inside of a calculation: with four digits or more."""
+    whole = len(str(int(abs(value))))
+    return f"{value:.{max(4, whole)}g} {unit}".replace("-", "−", value < 0).rstrip()
+
+
 def ohms(load_ohm: float) -> str:
     """Return a load as ``500 Ω`` or ``2 kΩ``."""
     kilo = load_ohm >= 1000

@@ -10,10 +10,10 @@ from nmes_wave.device_report.density import charge_rows, density_rows
 from nmes_wave.device_report.exposed import expose
 from nmes_wave.device_report.integers import NetCodes
 from nmes_wave.device_report.modes import Mode
-from nmes_wave.device_report.quantity import given, ohms, result
+from nmes_wave.device_report.quantity import given, ohms, result, step
 from nmes_wave.device_report.rows import Entry, Row, number, words
 from nmes_wave.device_report.waveform import phases_row, shape_row, waveform_row
-from nmes_wave.spec import Burst, Pulse
+from nmes_wave.spec import Burst, Event, Pulse
 
 #: Loads of the guidance, ohm.
 LOADS_OHM = (500.0, 2000.0, 10_000.0)
@@ -36,6 +36,8 @@ class Specification:
         Of voltage and current, as the maker states it; None: not known.
     net_codes
         What one event adds up to on the output's integers.
+    described
+        The events of the mode's stages as described, before an output rounds them.
     coupling
         Of the output, ``ac`` or ``dc``.
     """
@@ -44,6 +46,7 @@ class Specification:
     compliance_v: float
     tolerance_percent: float | None
     net_codes: NetCodes
+    described: tuple[Event, ...]
     coupling: str
 
     def rows(self) -> tuple[Row, ...]:
@@ -51,14 +54,14 @@ class Specification:
         event = self.mode.stage.event
         exposed = expose(self.mode, self.compliance_v)
         return (
-            waveform_row(event),
+            waveform_row(event, self.mode.stage.train.alternate_polarity),
             shape_row(event),
             self._voltage(),
             self._current(),
             Row(
                 number="5",
                 name="Pulse width",
-                entries=tuple(_widths(self.mode)),
+                entries=(*_widths(self.mode), *self._rounded()),
                 note=_ONE_SETTING,
             ),
             Row(
@@ -90,17 +93,28 @@ class Specification:
             ),
         )
 
+    def _rounded(self) -> Iterator[Entry]:
+        """Yield what was described, where the output delivers another width."""
+        event = self.mode.stage.event
+        others = dict.fromkeys(e for e in self.described if e != event)
+        for other in others:
+            text = (
+                f"{given(other.phase_width_us, 'µs')}, whole pulse "
+                f'{given(other.duration_us, "µs")}; edges="snap" rounds to whole frames'
+            )
+            yield words(text, label="described first phase")
+
     def _voltage(self) -> Row:
         entries = []
         for load_ohm in LOADS_OHM:
             event, load = self._into(load_ohm), ohms(load_ohm)
             asked_v = event.set_ma * load_ohm / 1000
             reached_v = min(asked_v, self.compliance_v)
-            limit, asked = given(self.compliance_v, "V"), result(asked_v, "V")
+            limit = given(self.compliance_v, "V")
             current = given(event.set_ma, "mA")
             calculation = (
                 f"V = min(I·R, Vc) = min({current} · {load}, {limit}) = "
-                f"min({asked}, {limit}) = {result(reached_v, 'V')}"
+                f"min({step(asked_v, 'V')}, {limit}) = {result(reached_v, 'V')}"
             )
             how = self._how(event)
             label = f"@ {load}"
@@ -115,7 +129,7 @@ class Specification:
             limit, current = given(self.compliance_v, "V"), given(event.set_ma, "mA")
             calculation = (
                 f"I = min(I_set, Vc/R) = min({current}, {limit} / {load}) = "
-                f"min({current}, {result(event.compliance_ma, 'mA')}) = "
+                f"min({current}, {step(event.compliance_ma, 'mA')}) = "
                 f"{result(event.peak_ma, 'mA')}"
             )
             how = self._how(event)
@@ -226,7 +240,7 @@ def _burst(mode: Mode) -> Row:
         note = f"{note} At the fast end of the sweep.".strip()
     length, duty = given(length_s, "s"), bursts_hz * length_s
     rate = given(bursts_hz, "per second")
-    product = f"{given(bursts_hz, '/s')} · {length} = {result(duty, '')}"
+    product = f"{given(bursts_hz, '/s')} · {length} = {duty:.3g}"
     entries = (
         Entry(
             label="a) pulses per burst", value=float(pulses), text=f"{pulses} ({what})"
@@ -239,7 +253,12 @@ def _burst(mode: Mode) -> Row:
             text=length,
             calculation=f"{how} = {length}",
         ),
-        number(duty, "", product, label="d) duty cycle, b × c"),
+        Entry(
+            label="d) duty cycle, b × c",
+            value=duty,
+            text=f"{duty:.3g}",
+            calculation=product,
+        ),
     )
     return Row(number="13", name=name, entries=entries, note=note)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,6 +145,10 @@ def _tracing(
     ma: _Array,
 ) -> Tracing:
     stage = mode.stage
+    if not title.startswith(("train", "series")):
+        # one event, or the members of one N-let: those have one polarity
+        one = replace(stage.train, alternate_polarity=False)
+        stage = replace(stage, train=one)
     limit_ma = compliance_v / load_ohm * 1000
     levels = [level * stage.amplitude_ma for level in extremes(stage)]
     clips = max(map(abs, levels)) > limit_ma * (1 + 1e-12)
@@ -177,7 +181,7 @@ def _plan(protocol: StimProtocol, output: Output, fine: int) -> Plan:
         sample_rate_hz=_rate_hz(stage.event, output.sample_rate_hz, fine),
         full_scale_ma=stage.amplitude_ma or 1.0,
         dtype="int32",
-        edges=output.edges,
+        edges="area",  # what an output snaps, the mode has snapped already
         coupling="dc",
     )
     return build_plan(protocol, output, Limits.named("unlimited"))
@@ -198,7 +202,10 @@ def _rate_hz(event: Event, own_hz: float, fine: int) -> float:
         if isinstance(event, Pulse):
             corners_us.append(event.duration_us - event.recovery_width_us)
     most = int(_FASTEST_HZ / own_hz)
-    least = min(most, math.ceil(fine / (shortest_us * 1e-6) / own_hz))
+    # Half of the multiples stay to choose from: with `most` alone a corner inside
+    # of a frame is drawn as a step that no pulse has.
+    enough = math.ceil(fine / (shortest_us * 1e-6) / own_hz)
+    least = min(max(1, most // 2), enough)
 
     def off_grid(times: int) -> float:
         frames = np.array(corners_us) * 1e-6 * own_hz * times

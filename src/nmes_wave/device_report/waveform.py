@@ -9,9 +9,12 @@ from nmes_wave.device_report.rows import Entry, Row, words
 from nmes_wave.spec import Burst, CustomPulse, Event, Pulse
 
 
-def waveform_row(event: Event) -> Row:
-    """Return row 1."""
-    return Row(number="1", name="Waveform", entries=(words(_waveform(event)),))
+def waveform_row(event: Event, alternates: bool) -> Row:
+    """Return row 1; `alternates`: the polarity, from event to event."""
+    text = _waveform(event)
+    if alternates:
+        text += "; alternating polarity: every second one is negated"
+    return Row(number="1", name="Waveform", entries=(words(text),))
 
 
 def shape_row(event: Event) -> Row:
