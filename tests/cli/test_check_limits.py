@@ -48,3 +48,17 @@ def test_render_writes_exports(cli, tmp_path, suffix):
     assert result.code == 0, result.err
     beside = set() if suffix == ".vcd" else {f"{path}.json"}
     assert {p.name for p in tmp_path.iterdir()} == {path} | beside
+
+
+def test_the_area_of_the_electrodes_can_be_given(cli):
+    densities = {}
+    for area in ("10", "20"):
+        given = (PRESET, "--amplitude-ma", 40, "--electrode-cm2", area, "--json")
+        found = json.loads(cli("check", *given).out)["findings"]
+        (densities[area],) = (
+            f["value"] for f in found if f["rule"] == "rms_density_ma_cm2"
+        )
+    assert densities["10"] == pytest.approx(2 * densities["20"])
+    refused = cli("check", PRESET, "--amplitude-ma", 40, "--electrode-cm2", "0")
+    assert (refused.code, refused.out) == (2, "")
+    assert "greater than 0" in refused.err

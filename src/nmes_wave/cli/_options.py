@@ -98,6 +98,15 @@ FullScaleMa = Annotated[
 Edges = Annotated[
     str, typer.Option("--edges", metavar="MODE", help="area (exact charge) or snap.")
 ]
+ElectrodeCm2 = Annotated[
+    float | None,
+    typer.Option(
+        "--electrode-cm2",
+        metavar="CM2",
+        help="Conductive area of the electrodes, instead of the protocol's.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 
@@ -231,6 +240,17 @@ def _scaled(protocol: StimProtocol, amplitude_ma: float) -> StimProtocol:
     return protocol.with_stages(
         lambda s: replace(s, amplitude_ma=amplitude_ma * (s.amplitude_ma / highest))
     )
+
+
+def with_electrodes(protocol: StimProtocol, area_cm2: float | None) -> StimProtocol:
+    """Give each channel two electrodes of this area; None: leave them."""
+    from nmes_wave.spec import Electrode
+
+    if area_cm2 is None:
+        return protocol
+    pair = (Electrode(area_cm2=area_cm2),) * 2
+    channels = tuple(replace(c, electrodes=pair) for c in protocol.channels)
+    return replace(protocol, channels=channels)
 
 
 def _repeated(channel: Channel, n: int) -> Channel:

@@ -10,6 +10,7 @@ from nmes_wave.cli._options import (
     AcceptAssumptions,
     AmplitudeMa,
     Contractions,
+    ElectrodeCm2,
     Fields,
     Json,
     LimitSet,
@@ -17,6 +18,7 @@ from nmes_wave.cli._options import (
     limit_set,
     load_preset,
     stimulus,
+    with_electrodes,
 )
 from nmes_wave.cli._screen import console, emit_json, printable
 
@@ -30,6 +32,7 @@ def check(
     accept_assumptions: AcceptAssumptions = False,
     contractions: Contractions = None,
     fields: Fields = None,
+    electrode_cm2: ElectrodeCm2 = None,
     limits: LimitSet = None,
     ranges: Annotated[
         str | None,
@@ -46,6 +49,7 @@ def check(
     from nmes_wave.limits import check
 
     protocol = stimulus(name, amplitude_ma, accept_assumptions, contractions, fields)
+    protocol = with_electrodes(protocol, electrode_cm2)
     published = None if ranges is None else load_preset(ranges)
     report = check(protocol, limit_set(limits), published)
     if json:

@@ -16,6 +16,7 @@ from nmes_wave.cli._options import (
     Contractions,
     Dtype,
     Edges,
+    ElectrodeCm2,
     Fields,
     FullScaleMa,
     Json,
@@ -26,6 +27,7 @@ from nmes_wave.cli._options import (
     grid,
     limit_set,
     stimulus,
+    with_electrodes,
 )
 from nmes_wave.cli._screen import emit_facts, emit_json, note, progress
 from nmes_wave.cli._target import Target, whole
@@ -33,7 +35,6 @@ from nmes_wave.errors import FormatError, SpecError
 
 if TYPE_CHECKING:
     from nmes_wave.device_report import Device
-    from nmes_wave.spec import StimProtocol
 
 
 def spec(
@@ -49,15 +50,7 @@ def spec(
             show_default=False,
         ),
     ],
-    electrode_cm2: Annotated[
-        float | None,
-        typer.Option(
-            "--electrode-cm2",
-            metavar="CM2",
-            help="Conductive area of the electrodes, instead of the protocol's.",
-            show_default=False,
-        ),
-    ] = None,
+    electrode_cm2: ElectrodeCm2 = None,
     tolerance_percent: Annotated[
         float | None,
         typer.Option(
@@ -115,8 +108,7 @@ def spec(
     day = None if date is None else _day(date)
     stated = Device() if device is None else _device(device)
     protocol = stimulus(name, amplitude_ma, accept_assumptions, contractions, fields)
-    if electrode_cm2 is not None:
-        protocol = _with_electrodes(protocol, electrode_cm2)
+    protocol = with_electrodes(protocol, electrode_cm2)
     settings = grid(protocol, sample_rate_hz, dtype, full_scale_ma, edges)
     coupled: Any = coupling
     settings = replace(settings, coupling=coupled)
@@ -166,14 +158,6 @@ def _device(path: Path) -> Device:
         return Device.load(path)
     except SpecError as error:
         raise FormatError(f"{path}: {error}") from None
-
-
-def _with_electrodes(protocol: StimProtocol, area_cm2: float) -> StimProtocol:
-    from nmes_wave.spec import Electrode
-
-    pair = (Electrode(area_cm2=area_cm2),) * 2
-    channels = tuple(replace(c, electrodes=pair) for c in protocol.channels)
-    return replace(protocol, channels=channels)
 
 
 def _command(context: typer.Context) -> str:
