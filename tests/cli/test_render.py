@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -94,3 +95,21 @@ def test_plot_of_letters_that_the_font_has_not(cli, protocol, tmp_path):
     dataclasses.replace(protocol, name="大腿四頭筋").save(tmp_path / "a.toml")
     result = cli("plot", "a.toml", "-o", "a.png")
     assert (result.code, result.err) == (0, "")
+
+
+def test_what_is_no_regular_file_is_left_alone(cli, protocol_file, tmp_path):
+    pipe = tmp_path / "pipe.wav"
+    os.mkfifo(pipe)
+    result = cli("render", protocol_file, "-o", pipe)
+    assert (result.code, result.out) == (2, "")
+    assert "is no regular file" in result.err
+    assert pipe.is_fifo()
+
+
+def test_a_link_stays_and_its_file_is_replaced(cli, protocol_file, tmp_path):
+    (tmp_path / "real.wav").write_bytes(b"old")
+    link = tmp_path / "link.wav"
+    link.symlink_to("real.wav")
+    assert cli("render", protocol_file, "-o", link).code == 0
+    assert link.is_symlink()
+    assert (tmp_path / "real.wav").read_bytes()[:4] == b"RIFF"

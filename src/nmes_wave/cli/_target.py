@@ -28,12 +28,14 @@ def whole(path: Path) -> Iterator[Path]:
     writes beside the file (a sidecar) comes along, and that nothing is left
     after an error.
     """
-    path = file_path(path)
+    path = file_path(path).resolve()  # of a link, the file that it names
     folder = path.parent
     if not folder.is_dir():
         raise UsageError(f"{path}: there is no folder {folder}")
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; a file name is needed")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path}: is no regular file, which would be replaced")
     try:
         beside = tempfile.TemporaryDirectory(dir=folder, prefix=".nmes-wave-")
     except OSError as error:
