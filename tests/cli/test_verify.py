@@ -182,6 +182,25 @@ def test_a_recording_is_held_against_the_plan(cli, protocol_file, name, dtype):
     assert data(result)["verification"]["gain"] == pytest.approx(1, abs=1e-4)
 
 
+def test_half_a_recording_is_not_the_protocol(cli, protocol_file):
+    assert cli("render", protocol_file, "-o", "a.wav").code == 0
+    samples, rate = soundfile.read("a.wav", dtype="int32", always_2d=True)
+    soundfile.write("half.wav", samples[: len(samples) // 2], rate, "PCM_24")
+    result = cli("verify", protocol_file, "--recording", "half.wav", "--json")
+    assert result.code == 1
+    (line,) = json.loads(result.out)["failures"]
+    assert "events are outside the recording" in line
+
+
+def test_a_recording_that_clips_is_told(cli, protocol_file):
+    assert cli("render", protocol_file, "-o", "a.wav").code == 0
+    samples, rate = soundfile.read("a.wav", dtype="float64", always_2d=True)
+    soundfile.write("hot.wav", np.clip(4 * samples, -1, 1), rate, "PCM_16")
+    result = cli("verify", protocol_file, "--recording", "hot.wav", "--json")
+    assert result.code == 1
+    assert "where it clips" in json.loads(result.out)["failures"][-1]
+
+
 def test_a_recording_of_other_currents_fails(cli, protocol_file):
     cli("render", protocol_file, "-o", "a.wav")
     result = cli("verify", protocol_file, "--recording", "a.wav", "--amplitude-ma", 10)

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 #: An input has reached its end where a sample comes this close to full scale: the
 #: largest code of 16 bits does.
 OVERLOAD = 1 - 2.0**-15
+#: Events this far outside a file are not just cut by its ends.
+OUTSIDE_S = 1e-3
 
 OutputDevice = Annotated[
     str | None,
@@ -287,16 +289,19 @@ def _held_against(
 
 def _own_failures(heard: NDArray[np.float32], sink: LoopbackSink) -> list[str]:
     """Return what makes a recording unfit, whatever it holds."""
-    failures = []
-    for channel, peak in enumerate(np.abs(heard).max(axis=0, initial=0.0).tolist()):
-        if peak >= OVERLOAD:
-            failures.append(
-                f"channel {channel}: the input is at its full scale, where it clips: "
-                "turn its gain down, or divide more"
-            )
+    failures = _overloads(heard)
     if not sink.complete:
         failures.append("the recording ended before it was complete")
     return failures
+
+
+def _overloads(heard: NDArray[np.float32]) -> list[str]:
+    return [
+        f"channel {channel}: the input is at its full scale, where it clips: turn its "
+        "gain down, or divide more"
+        for channel, peak in enumerate(np.abs(heard).max(axis=0, initial=0.0).tolist())
+        if peak >= OVERLOAD
+    ]
 
 
 def _of_file(plan: Plan, path: Path, scale: Scale, *, as_json: bool) -> None:
@@ -305,7 +310,21 @@ def _of_file(plan: Plan, path: Path, scale: Scale, *, as_json: bool) -> None:
     read = read_recording(path, plan.output.sample_rate_hz)
     per_unit = read.ma_per_unit if scale.ma_per_unit is None else scale.ma_per_unit
     verification = _held_against(plan, read.samples, read.sample_rate_hz, per_unit)
-    _tell(verification, [*verification.failures], {}, as_json=as_json)
+    failures = [*verification.failures]
+    samples, pulses = read.samples, verification.pulses
+    if read.ma_per_unit is None and samples.dtype.kind == "f":
+        heard = samples.astype(np.float32, copy=False)
+        failures += _overloads(heard.reshape(len(heard), -1))
+    # not those that its ends cut, or touch
+    end_s = len(samples) / read.sample_rate_hz
+    outside = (pulses["time_s"] < -OUTSIDE_S) | (pulses["time_s"] > end_s + OUTSIDE_S)
+    if n_outside := int((outside & ~pulses["covered"]).sum()):
+        n = len(pulses)
+        failures.append(
+            f"{n_outside} of {n} events are outside the recording: --contractions says "
+            "how many were recorded"
+        )
+    _tell(verification, failures, {}, as_json=as_json)
 
 
 def _facts(

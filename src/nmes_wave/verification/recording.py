@@ -40,6 +40,8 @@ class Recording:
         sample_rate_hz: float,
         ma_per_unit: float | Sequence[float] | None,
     ) -> None:
+        if not isinstance(samples, np.ndarray) and hasattr(samples, "shape"):
+            samples = samples[:]  # a file that is open, as `open_recording` has it
         data = samples if isinstance(samples, np.ndarray) else np.asarray(samples)
         if data.ndim == 1:
             data = data[:, np.newaxis]
