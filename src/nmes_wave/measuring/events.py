@@ -79,12 +79,15 @@ class Fitter:
         model, row = pattern.model, pattern.row
         longest = pattern.length * (max(_STRETCHES) if model.scalable else 1.0)
         self.length = math.ceil(longest) + 2 * _ROOM
+        #: Frames after its detection that an event can begin in: the widest detector
+        #: sees a short one a scale before its onset.
+        self.within = self.length + 2 * pattern.reach
         #: Frames by which an onset can lie before its detection: of a long
         #: recovery phase the end can be detected apart.
         self.search = pattern.length + _ROOM
         #: Frames that an event needs before its detection, and after it.
         self.before = pattern.before + self.search
-        self.after = 2 * self.length
+        self.after = self.length + self.within
         stretches = _STRETCHES if model.scalable else (1.0,)
         rows = np.tile(row, (len(stretches), 1))
         rows[:, model.ONSET] = _ROOM
@@ -112,7 +115,7 @@ class Fitter:
         parts = [np.zeros(0, FIT_DTYPE)]
         for at in range(0, len(spots), _CHUNK):
             start = spots.start[at : at + _CHUNK] - first
-            stop = np.minimum(spots.stop[at : at + _CHUNK] - first, start + self.length)
+            stop = np.minimum(spots.stop[at : at + _CHUNK] - first, start + self.within)
             fits = self._measured(x, start, stop)
             fits["onset"] += first
             parts.append(fits)

@@ -22,6 +22,8 @@ _SMOOTHER = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
 SMOOTHED_NOISE = float(np.sqrt(np.sum(_SMOOTHER**2)))
 _STEP = 0.02  # of the numeric derivative, frames
 _ITERATIONS = 8
+#: Added to the unit diagonal: phases of one frame tell level and width as one.
+_RIDGE = 1e-12
 #: Smallest width that a phase can have, frames.
 _NARROWEST = 0.5
 
@@ -121,7 +123,12 @@ def fit(
         matrix[:, diagonal, diagonal] += weights[todo]
         right = (rest[:, None, :] @ slopes)[:, 0]
         right[:, :n] += weights[todo, :n] * (start[todo] - now)
-        inverse = np.linalg.inv(matrix)
+        # about a unit diagonal: weights and slopes lie 1e12 apart
+        size_sd = 1 / np.sqrt(matrix[:, diagonal, diagonal])
+        unit = size_sd[:, :, None] * size_sd[:, None, :]
+        matrix *= unit
+        matrix[:, diagonal, diagonal] += _RIDGE
+        inverse = np.linalg.inv(matrix) * unit
         step = (inverse @ right[:, :, None])[:, :, 0]
         onset_sd[todo] = np.sqrt(np.maximum(inverse[:, 0, 0], 0.0))
         if further is not None:

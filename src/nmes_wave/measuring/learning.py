@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmes_wave.measuring.detecting import Ground, Ints, Spots
+from nmes_wave.measuring.detecting import SCALES_S, Ground, Ints, Spots
 from nmes_wave.measuring.fitting import (
     SMOOTHED_NOISE,
     drooped,
@@ -28,6 +28,11 @@ _STRONG = 0.7
 _FULL = 0.8
 #: Before and after an event, where others leave room.
 _BEFORE_S, _AFTER_S = 2e-3, 12e-3
+#: Longer phases are refused: the detector sees their edges apart.
+LONGEST_PHASE_S = 1.1e-3
+#: Their length is seen in means of so much, so far around an event, above half of
+#: its peak.
+_MEAN_S, _AROUND_S = 125e-6, 2e-3
 #: A phase has at least this part of the area of the largest; ringing has not.
 _PHASE_AREA = 0.08
 #: ... and rises above this part of the peak; what does not is a tail.
@@ -64,6 +69,8 @@ class Pattern:
         Its parameters, the onset at frame 0 and the first level positive.
     before
         Frames before an event in which others leave it alone.
+    reach
+        Frames by which the widest detector sees an event before it begins.
     corner
         Of the droop, radians per frame; 0 without.
     sharp
@@ -74,6 +81,7 @@ class Pattern:
     model: Waveform
     row: Floats
     before: int
+    reach: int
     corner: float = 0.0
     sharp: bool = False
 
@@ -94,10 +102,12 @@ class Pattern:
 def learn(
     samples: Samples, channel: int, spots: Spots, ground: Ground
 ) -> Pattern | None:
-    """Learn the event of one channel; None where there is none to learn."""
+    """Learn the event of one channel; None where there is none that can be learnt."""
     if not len(spots):
         return None
     chosen = strong(spots)
+    if _longest_phase(samples, channel, spots, ground) > LONGEST_PHASE_S:
+        return None
     # weaker ones may be the ends of long recovery phases
     quiet = spots.start[chosen][1:] - spots.stop[chosen][:-1]
     room = int(np.quantile(quiet, 0.1)) if len(quiet) else samples.n_frames
@@ -119,11 +129,34 @@ def learn(
     if lobes[0].area < 0:
         mean = -mean
         lobes = [Lobe(a.start, a.stop, -a.area) for a in lobes]
-    mean = mean - mean[: max(4, lobes[0].start - 4)].mean()
-    model, row = _modelled(mean, lobes, noise)
+    if lobes[0].start >= 4:  # else there is nothing but the event
+        mean = mean - mean[: max(4, lobes[0].start - 4)].mean()
+    modelled = _modelled(mean, lobes, noise)
+    if modelled is None:
+        return None
+    model, row = modelled
     row = row.copy()
     row[model.ONSET] = 0.0
-    return Pattern(model=model, row=row, before=before)
+    reach = samples.frames(max(SCALES_S))
+    return Pattern(model=model, row=row, before=before, reach=reach)
+
+
+def _longest_phase(
+    samples: Samples, channel: int, spots: Spots, ground: Ground
+) -> float:
+    """Return how long most strong events keep one sign, s; from no model."""
+    short, around = samples.frames(_MEAN_S), samples.frames(_AROUND_S)
+    runs: list[int] = []
+    for i in some(strong(spots), _EVENTS):
+        begin, end = int(spots.start[i]) - around, int(spots.stop[i]) + around
+        x = excerpt(samples, channel, begin, end - begin, ground)[0]
+        x = np.convolve(x, np.full(short, 1 / short), mode="valid")
+        sign = np.sign(x) * (np.abs(x) > 0.5 * np.abs(x).max())
+        edges = np.flatnonzero(np.diff(np.r_[0, sign, 0]))
+        lengths = [int(b - a) for a, b in pairwise(edges) if sign[a]]
+        runs.append(max(lengths, default=0))
+    # a phase that lies across frames shows in one more
+    return (float(np.quantile(runs, 0.9)) - 1) / samples.rate_hz
 
 
 def strong(spots: Spots) -> Ints:
@@ -203,8 +236,10 @@ def _candidates(lobes: list[Lobe]) -> Iterator[Waveform]:
                 yield Cycles(shape, len(lobes))
 
 
-def _modelled(mean: Floats, lobes: list[Lobe], noise: float) -> tuple[Waveform, Floats]:
-    """Return the waveform that fits best, and its parameters."""
+def _modelled(
+    mean: Floats, lobes: list[Lobe], noise: float
+) -> tuple[Waveform, Floats] | None:
+    """Return the waveform that fits best, and its parameters; None: no peak."""
     best: tuple[float, Waveform, Floats] | None = None
     narrow = [_narrowed(mean, lobe) for lobe in lobes]
     for model in _candidates(lobes):
@@ -254,13 +289,16 @@ def _fitted(
     """
     from scipy.optimize import least_squares
 
+    # the steps of numeric derivatives are absolute: levels must be near 1
+    unit = float(np.abs(mean).max())
+    mean, noise = mean / unit, noise / unit
     start, stop = lobes[0].start, lobes[-1].stop
     tail = 8 + (stop - start) // 2
     first = max(0, start - tail)
     seen = mean[first : stop + tail]
     guess = np.array([*_first_guess(model, mean, lobes), 0.0])
     guess[0] -= first
-    guess[[1, *model.levels]] = np.maximum(guess[[1, *model.levels]], 1e-12)
+    guess[model.levels] = np.maximum(guess[model.levels], 1e-12)
     scale = np.ones(len(guess))
     scale[model.levels] = peak = guess[2]
     scale[-1] = 1e-2
@@ -285,16 +323,19 @@ def _fitted(
     found = least_squares(
         rest, guess, bounds=(low, high), x_scale=scale, max_nfev=60, ftol=1e-10
     )
-    row = found.x[:-1]
+    row = found.x[:-1].copy()
     error = found.fun[: len(target)]
     left = max(0.0, float(np.mean(error**2)) - (noise * SMOOTHED_NOISE / peak) ** 2)
+    row[model.levels] *= unit
     used = float(model.span(row[None])[0]) / len(target)
     return math.sqrt(left / min(1.0, max(used, 0.05))), model, row
 
 
-def _averaged(mean: Floats, lobes: list[Lobe]) -> tuple[Waveform, Floats]:
+def _averaged(mean: Floats, lobes: list[Lobe]) -> tuple[Waveform, Floats] | None:
     first = mean[lobes[0].start : lobes[0].stop]
     peak = float(first.max())
+    if peak <= 0:
+        return None
     begin = _crossing(mean, lobes[0].start, peak, 1)
     end = _crossing(mean, lobes[0].stop - 1, peak, -1)
     last = mean[lobes[-1].start : lobes[-1].stop]

@@ -46,12 +46,14 @@ def measure(
     Raises
     ------
     SpecError
-        If the array is none of these, or holds what is no number.
+        If the array is none of these, holds what is no number, or its largest
+        magnitude is not 0 and lies outside 1e-30 to 1e30 mA.
 
     Notes
     -----
     Nothing has to be known of the pulses. Phases less than about a millisecond
-    apart are one event. Within 15 ms of a pulse, what is smaller than a fifth of
+    apart are one event; a channel whose phases are longer than 1.1 ms is not
+    measured. Within 15 ms of a pulse, what is smaller than a fifth of
     it counts as its ringing, its tail or crosstalk. White noise makes a false
     detection in less than one of ten thousand recordings of a minute.
     """
@@ -60,6 +62,7 @@ def measure(
     detector = Detector(source)
     grounds = detector.survey()
     spots = _detected(detector, grounds, lambda part: tell(0.5 * part))
+    source.check_size()
     longest = source.frames(LONGEST_S)
     too_long = [s.stop - s.start > longest for s in spots]
     spots = [s.where(~long) for s, long in zip(spots, too_long, strict=True)]
@@ -79,10 +82,10 @@ def measure(
             ground,
             source.rate_hz,
             source.n_frames,
-            unmeasured=int(long.sum()),
+            unmeasured=int(long.sum()) + (0 if fitter else len(found)),
         )
-        for rows, fitter, ground, long in zip(
-            fits, fitters, grounds, too_long, strict=True
+        for rows, fitter, ground, found, long in zip(
+            fits, fitters, grounds, spots, too_long, strict=True
         )
     )
     tell(1.0)

@@ -30,12 +30,12 @@ def refined(
     """Return the pattern with the droop and the edges that its events show."""
     fitter = Fitter(pattern, ground)
     chosen = some(strong(spots), _EVENTS)
-    length = fitter.before + 2 * fitter.length
+    length = fitter.before + fitter.after
     firsts = spots.start[chosen] - fitter.before
     rows = [excerpt(samples, channel, int(f), length, ground) for f in firsts]
     # one after the other, as if they stood so in the recording
     start = fitter.before + length * np.arange(len(chosen))
-    longest = np.minimum(spots.stop - spots.start, fitter.length)[chosen]
+    longest = np.minimum(spots.stop - spots.start, fitter.within)[chosen]
     moved = Spots(start=start, stop=start + longest, level=spots.level[chosen])
     x = np.concatenate(rows, axis=1)[0] + ground.offset_ma
     seen = fitter.inspect(x, moved)

@@ -21,13 +21,14 @@ def lines(channels: tuple[ChannelMeasurement, ...], calibrated: bool) -> Iterato
     for i, channel in enumerate(channels):
         yield ""
         if not channel.n_pulses:
-            yield f"channel {i}: no pulses"
+            yield f"channel {i}: no pulses" + " measured" * bool(channel.unmeasured)
         else:
             yield f"channel {i}: {channel.n_pulses} pulses, {channel.waveform}"
             yield from _figures(channel, ma, uc)
         yield _row("between pulses", _ground(channel, ma))
         if channel.unmeasured:
-            yield _row("not measured", f"{channel.unmeasured} stretches over 0.1 s")
+            words = "without a rest for 0.1 s, or with phases over 1.1 ms"
+            yield _row("not measured", f"{channel.unmeasured} stretches, {words}")
         yield from _on_periods(channel, ma)
 
 

@@ -113,7 +113,8 @@ class ChannelMeasurement:
         Corner of a first-order high-pass that the pulses show; 0: none. It is
         undone before amplitude and charge are read.
     unmeasured
-        Stretches of more than 0.1 s without a rest: no pulses.
+        Stretches that are not measured: of more than 0.1 s without a rest, or all
+        of a channel whose phases are longer than 1.1 ms.
     uncertainty
         See `Uncertainty`.
     on_periods

@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 _BLOCK = 1 << 20
 #: What lies beyond the ends is the median of so much at the end.
 _END_S = 10e-3
+#: Beyond, squares of squares leave the range of floats; smaller samples are 0.
+_LEAST, _MOST = 1e-30, 1e30
 #: So many channels at most: more is an array that lies on its side.
 MAX_CHANNELS = 1024
 
@@ -77,6 +79,8 @@ class Samples:
             )
         self.rate_hz = float(sample_rate_hz)
         self._rows = rows
+        self._seen = False  # anything but zeros,
+        self._told = False  # that is not too small
         self._scale = _scales(ma_per_unit, self.n_channels)
         end = self.frames(_END_S)
         self._before = self._beyond(0, end)
@@ -112,19 +116,41 @@ class Samples:
     def _read(self, low: int, high: int) -> Floats:
         block = np.asarray(self._rows[low:high]).reshape(-1, self.n_channels)
         out: Floats = block.astype(np.float64)
-        out *= self._scale
+        with np.errstate(over="ignore", under="ignore"):
+            out *= self._scale
         if not np.isfinite(out).all():
             frame = low + int(np.flatnonzero(~np.isfinite(out).all(axis=1))[0])
             raise SpecError(
                 "samples", f"not a finite number at frame {frame}", "must be finite"
             )
+        size = np.abs(out)
+        peak = float(size.max(initial=0.0))
+        if peak > _MOST:
+            raise _outside(peak)
+        self._told |= peak >= _LEAST
+        if not self._seen:
+            self._seen = bool(np.any(block))
+        out[size < _LEAST] = 0.0
         return out
+
+    def check_size(self) -> None:
+        """Raise `SpecError` if all that was read is too small."""
+        if self._seen and not self._told:
+            raise _outside(None)
 
     def spans(self) -> Iterator[tuple[int, int]]:
         """Yield the whole recording in spans of a bounded size."""
         size = max(self.frames(0.1), _BLOCK // self.n_channels)
         for start in range(0, self.n_frames, size):
             yield start, min(start + size, self.n_frames)
+
+
+def _outside(peak: float | None) -> SpecError:
+    return SpecError(
+        "samples",
+        f"a peak under {_LEAST:g} mA" if peak is None else f"a peak of {peak:.3g} mA",
+        f"must be 0 or {_LEAST:g} to {_MOST:g} mA; is ma_per_unit right?",
+    )
 
 
 def _scales(value: float | Sequence[float], n_channels: int) -> Floats:
