@@ -171,6 +171,10 @@ def test_what_is_no_plan_and_no_whole_frame_is_refused():
     codes = nd.array(PLAN)
     with pytest.raises(nw.SpecError, match=r"must be \(frames, 2\)"):
         nd.to_ma(PLAN, codes[:, :1])
+    with pytest.raises(nw.SpecError, match="codes = 'ndarray': must be a Dask array"):
+        nd.to_ma(PLAN, CODES)
+    with pytest.raises(nw.SpecError, match="'float64': must be int32, the codes"):
+        nd.to_ma(PLAN, nd.to_ma(PLAN, codes))
 
 
 def test_a_sweep_is_what_one_process_finds_and_refusals_are_rows(client):
@@ -286,9 +290,112 @@ def test_writing_can_wait_and_be_done_again(tmp_path):
     root = zarr.open_group(path, mode="r")
     assert [line["index"] for line in root.attrs["rows"]] == [0, 1]
     later = nd.to_zarr(PLAN, tmp_path / "plan.zarr", compute=False)
-    assert not zarr.open_array(tmp_path / "plan.zarr", mode="r")[:].any()
-    later.compute()
-    np.testing.assert_array_equal(zarr.open_array(tmp_path / "plan.zarr")[:], CODES)
+    stored = zarr.open_array(tmp_path / "plan.zarr", mode="r")
+    assert not stored[:].any()
+    assert "complete" not in stored.attrs
+    for _ in range(2):
+        assert later.compute() is None
+    stored = zarr.open_array(tmp_path / "plan.zarr", mode="r")
+    np.testing.assert_array_equal(stored[:], CODES)
+    assert stored.attrs["complete"] is True
+
+
+def test_a_plan_that_broke_off_is_not_complete(tmp_path, monkeypatch):
+    render = nw.Plan.render
+
+    def broken(self, start=0, stop=None):
+        if start:
+            raise OSError("gone")
+        return render(self, start, stop)
+
+    monkeypatch.setattr(nw.Plan, "render", broken)
+    with (
+        dask.config.set(scheduler="synchronous"),
+        pytest.raises(OSError, match="gone"),
+    ):
+        nd.to_zarr(PLAN, tmp_path / "plan.zarr", chunk_frames=20_000)
+    assert "complete" not in zarr.open_array(tmp_path / "plan.zarr", mode="r").attrs
+
+
+@pytest.mark.parametrize("n_partitions", [1, 2])
+def test_rows_of_one_index_are_refused_and_the_first_is_kept(
+    tmp_path, monkeypatch, n_partitions
+):
+    written = []
+    create = zarr.Group.create_group
+
+    def noted(self, name, **options):
+        written.append(options["attributes"]["name"])
+        return create(self, name, **options)
+
+    monkeypatch.setattr(zarr.Group, "create_group", noted)
+    sweeps = [nd.sweep([protocol(rate_hz=rate)], OUTPUT) for rate in (20.0, 50.0)]
+    rows = dask.bag.concat(sweeps).repartition(n_partitions)
+    later = nd.sweep_to_zarr(rows, tmp_path / "two.zarr", compute=False)
+    with pytest.raises(nw.FormatError, match=r"two\.zarr: two rows have the index 0"):
+        later.compute(scheduler="synchronous")
+    root = zarr.open_group(tmp_path / "two.zarr", mode="r")
+    assert "rows" not in root.attrs
+    assert written == [root["0"].attrs["name"]]
+
+
+def test_rows_of_one_index_written_at_the_same_moment_are_refused(
+    tmp_path, monkeypatch
+):
+    # neither worker sees the group of the other
+    monkeypatch.setattr(zarr.Group, "get", lambda self, path, default=None: None)
+    rows = dask.bag.concat([nd.sweep(SWEEP[:1], OUTPUT)] * 2)
+    later = nd.sweep_to_zarr(rows, tmp_path / "two.zarr", compute=False)
+    with pytest.raises(nw.FormatError, match="two rows have the index 0"):
+        later.compute(scheduler="synchronous")
+    assert "rows" not in zarr.open_group(tmp_path / "two.zarr", mode="r").attrs
+
+
+def test_what_is_no_bag_leaves_no_store(tmp_path):
+    with pytest.raises(nw.SpecError, match=r"rows = \[1\]: must be a Dask bag"):
+        nd.sweep_to_zarr([1], tmp_path / "none.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+WRITERS = [
+    functools.partial(nd.to_zarr, PLAN),
+    functools.partial(nd.sweep_to_zarr, nd.sweep(SWEEP[:1], OUTPUT)),
+]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("store", [None, "", 5, b"bytes.zarr", {}])
+def test_what_is_no_place_is_refused(tmp_path, monkeypatch, write, store):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(nw.SpecError, match=r"store = .*: must be a path, a URL or"):
+        write(store, compute=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_place_must_be_an_empty_directory_if_any(tmp_path, write):
+    (tmp_path / "notes.txt").write_text("mine", "utf-8")
+    for place in (tmp_path, tmp_path / "notes.txt"):
+        with pytest.raises(nw.FormatError, match="exists and is no empty directory"):
+            write(place, compute=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    (tmp_path / "empty").mkdir()
+    write(tmp_path / "empty", compute=False)
+    assert (tmp_path / "empty" / "zarr.json").exists()
+    write(zarr.storage.LocalStore(tmp_path / "store"), compute=False)
+    assert (tmp_path / "store" / "zarr.json").exists()
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_place_inside_an_array_is_refused(tmp_path, write, zarr_format):
+    zarr.create_array(
+        tmp_path / "a.zarr", shape=(1,), dtype="i4", zarr_format=zarr_format
+    )
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(nw.FormatError, match=r"is inside the Zarr array .*a\.zarr"):
+        write(tmp_path / "a.zarr" / "deep" / "er", compute=False)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_nothing_is_written_over(tmp_path):

@@ -90,7 +90,7 @@ def to_ma(plan: Plan, codes: da.Array) -> da.Array:
     plan
         What was rendered.
     codes
-        Any frames of `array`, shape ``(frames, n_columns)``.
+        Any frames of `array`, shape ``(frames, n_columns)``, of the output's dtype.
 
     Returns
     -------
@@ -100,9 +100,16 @@ def to_ma(plan: Plan, codes: da.Array) -> da.Array:
     Raises
     ------
     SpecError
-        If the frames are not whole ones of this plan.
+        If the frames are not lazy, not codes, or not whole ones of this plan.
     """
     _check_plan(plan)
+    if not isinstance(codes, da.Array):
+        allowed = "must be a Dask array, as from array; of NumPy's: Plan.to_ma"
+        raise SpecError("codes", type(codes).__name__, allowed)
+    # Float64 of the right shape is mostly mA already, and would be scaled again.
+    if codes.dtype != plan.output.numpy_dtype:
+        allowed = f"must be {plan.output.numpy_dtype}, the codes of this plan"
+        raise SpecError("codes.dtype", str(codes.dtype), allowed)
     if codes.ndim != 2 or codes.shape[1] != plan.n_columns:
         allowed = f"must be (frames, {plan.n_columns}): slice channels after to_ma"
         raise SpecError("codes.shape", codes.shape, allowed)
